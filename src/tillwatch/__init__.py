@@ -1,0 +1,3 @@
+"""Tillwatch: monitoring and incident response for retail chains integrated with an ERP."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""Domain types: frozen, keyword-only, standard library only."""

@@ -1,0 +1,66 @@
+"""Alerts: what arrives (a message) and what we remember (an episode)."""
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from tillwatch.model.labels import Labels, fingerprint
+
+
+class AlertState(enum.StrEnum):
+    """Three states, because a source that fell silent is not a source that recovered."""
+
+    FIRING = "firing"
+    RESOLVED = "resolved"
+    SILENT = "silent"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Alert:
+    """One alert as one source stated it once.
+
+    `ends_at` at or before the receipt means resolved; in the future it is only a lease; None means open-ended.
+    """
+
+    labels: Labels
+    annotations: Labels = field(default_factory=dict)
+    starts_at: datetime
+    ends_at: datetime | None = None
+    generator_url: str = ""
+    #: Who said it: `probe`, `audit`, `prometheus`, `alertmanager` …
+    source: str
+    #: Evidence for the incident (probe log, drift sample …); JSON values only.
+    evidence: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def fingerprint(self) -> str:
+        return fingerprint(self.labels)
+
+    @property
+    def name(self) -> str:
+        return self.labels.get("alertname", "")
+
+    def state(self, now: datetime) -> AlertState:
+        return AlertState.RESOLVED if self.ends_at is not None and self.ends_at <= now else AlertState.FIRING
+
+
+@dataclass(frozen=True, kw_only=True)
+class Episode:
+    """One continuous firing of one alert, from its start to its explicit end."""
+
+    id: int
+    fingerprint: str
+    source: str
+    labels: Labels
+    annotations: Labels
+    starts_at: datetime
+    state: AlertState
+    #: The explicit end, once resolved.
+    ends_at: datetime | None
+    #: When a future `endsAt` runs out: the source is then silent, never resolved.
+    lease_until: datetime | None
+    updated_at: datetime
+    incident: int | None
+    generator_url: str = ""
+    evidence: Mapping[str, object] = field(default_factory=dict)

@@ -1,0 +1,76 @@
+"""Audits: two sides, rows, differences and the verdict."""
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from decimal import Decimal
+
+#: What a cell may hold once a source has read it. Floats never carry money or quantities.
+Value = None | str | int | bool | Decimal | datetime | date | float
+Row = Mapping[str, Value]
+Key = tuple[str, ...]
+
+
+class Verdict(enum.StrEnum):
+    CLEAN = "clean"
+    DRIFT = "drift"
+    INCONCLUSIVE = "inconclusive"
+    FAILED = "failed"
+
+
+class DifferenceKind(enum.StrEnum):
+    """The left side is the side of truth: missing = only on the left, extra = only on the right."""
+
+    MISSING = "missing"
+    EXTRA = "extra"
+    CHANGED = "changed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """One key on which the sides disagree, with both sides' canonical values."""
+
+    kind: DifferenceKind
+    key: Mapping[str, str]
+    left: Mapping[str, str | None] | None
+    right: Mapping[str, str | None] | None
+    #: Names of the fields that differ; empty for missing and extra.
+    fields: tuple[str, ...] = ()
+    value_at_risk: Decimal = Decimal(0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SideReport:
+    system: str
+    dataset: str
+    rows: int
+    bytes_read: int = 0
+    requests: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditReport:
+    """The result of one audit run."""
+
+    run: int
+    audit: str
+    verdict: Verdict
+    #: One sentence: why this verdict. Always filled for inconclusive and failed.
+    reason: str
+    left: SideReport
+    right: SideReport
+    missing: int = 0
+    extra: int = 0
+    changed: int = 0
+    #: Rows that differed but were still moving when we stopped looking; never called consistent.
+    unsettled: int = 0
+    value_at_risk: Decimal = Decimal(0)
+    #: At most MAX_DIFFERENCES_KEPT of them; the counts above are complete.
+    differences: tuple[Difference, ...] = ()
+    strategy: str = ""
+    strategy_reason: str = ""
+    bytes_read: int = 0
+    started_at: datetime
+    seconds: float = 0.0
+    evidence: Mapping[str, object] = field(default_factory=dict)

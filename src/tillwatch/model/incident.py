@@ -1,0 +1,88 @@
+"""Incidents: what a person on call works on."""
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+
+
+class Severity(enum.StrEnum):
+    CRITICAL = "critical"
+    WARNING = "warning"
+    INFO = "info"
+
+    @property
+    def rank(self) -> int:
+        """0 is the worst."""
+        return ("critical", "warning", "info").index(self.value)
+
+
+class IncidentState(enum.StrEnum):
+    OPEN = "open"
+    ACKNOWLEDGED = "acknowledged"
+    RESOLVED = "resolved"
+
+
+class ComponentKind(enum.StrEnum):
+    INTERFACE = "interface"
+    SYSTEM = "system"
+    HOST = "host"
+    SITE = "site"
+    CHAIN = "chain"
+
+
+@dataclass(frozen=True, kw_only=True, order=True)
+class Component:
+    """The thing an incident is about. Written `kind:id`, for example `system:erp`."""
+
+    kind: ComponentKind
+    id: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.id}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Component":
+        kind, _, identity = text.partition(":")
+        return cls(kind=ComponentKind(kind), id=identity)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunbookLink:
+    """A runbook suggested for an incident, with the parameters already taken from the finding."""
+
+    id: str
+    url: str
+    params: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimelineEntry:
+    """One fact in the life of an incident, append-only. `kind` is a message id; `data` its arguments."""
+
+    at: datetime
+    kind: str
+    actor: str
+    data: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Incident:
+    id: int
+    component: Component
+    state: IncidentState
+    severity: Severity
+    #: Message id of the cause and the title in the chain's locale.
+    title: str
+    opened_at: datetime
+    acknowledged_at: datetime | None = None
+    acknowledged_by: str = ""
+    resolved_at: datetime | None = None
+    #: Raised by one on every change; approvals and links bind to it.
+    version: int = 1
+    #: The incident this one is folded under, by topology.
+    parent: int | None = None
+    value_at_risk: Decimal | None = None
+    evidence: Mapping[str, object] = field(default_factory=dict)
+    runbooks: tuple[RunbookLink, ...] = ()
