@@ -10,7 +10,7 @@ _MASK_64_BITS = 0xFFFFFFFFFFFFFFFF
 
 
 def fingerprint(labels: Labels) -> str:
-    """FNV-1a-64 over the sorted `name 0xff value 0xff` pairs, as 16 hex digits: Alertmanager's own identity of an alert."""
+    """Alertmanager's identity of an alert: FNV-1a-64 over the sorted `name 0xff value 0xff` pairs, 16 hex digits."""
     digest = _FNV_OFFSET
     for name in sorted(labels):
         for part in (name, labels[name]):

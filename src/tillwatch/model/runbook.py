@@ -46,7 +46,13 @@ class RunState(enum.StrEnum):
 
     @property
     def is_final(self) -> bool:
-        return self in {RunState.SUCCEEDED, RunState.ROLLED_BACK, RunState.NEEDS_HUMAN, RunState.KILLED, RunState.EXPIRED}
+        return self in {
+            RunState.SUCCEEDED,
+            RunState.ROLLED_BACK,
+            RunState.NEEDS_HUMAN,
+            RunState.KILLED,
+            RunState.EXPIRED,
+        }
 
 
 @dataclass(frozen=True, kw_only=True)
