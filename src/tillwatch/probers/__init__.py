@@ -1,0 +1,1 @@
+"""How to check: one file per prober; the frame owns timeout, concurrency, thresholds and metrics."""
