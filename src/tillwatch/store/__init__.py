@@ -1,0 +1,1 @@
+"""Our own state: the only package that knows SQL for it, and the only one that commits."""

@@ -1,0 +1,86 @@
+"""Group commit: stored before acknowledged, and one caller's mistake is its own."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Connection, Engine, create_engine, text
+from sqlalchemy.pool import NullPool
+
+from tillwatch.errors import StoreError
+from tillwatch.store.writer import Writer
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Engine:
+    engine = create_engine(f"sqlite:///{tmp_path}/store.db", poolclass=NullPool)
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE fact (id INTEGER PRIMARY KEY)"))
+    return engine
+
+
+@pytest.fixture
+def writer(engine: Engine) -> Iterator[Writer]:
+    writer = Writer(engine)
+    writer.start()
+    yield writer
+    if not writer._closed:
+        writer.stop()
+
+
+def insert(number: int) -> object:
+    def job(connection: Connection) -> int:
+        connection.execute(text("INSERT INTO fact VALUES (:id)"), {"id": number})
+        return number
+
+    return job
+
+
+def stored(engine: Engine) -> list[int]:
+    with engine.connect() as connection:
+        return list(connection.execute(text("SELECT id FROM fact ORDER BY id")).scalars())
+
+
+def test_a_resolved_future_means_the_row_is_there_for_everybody(writer: Writer, engine: Engine) -> None:
+    assert writer.submit(insert(1)).result(10) == 1
+    assert stored(engine) == [1]
+
+
+def test_one_jobs_own_error_undoes_only_that_job(writer: Writer, engine: Engine) -> None:
+    def broken(connection: Connection) -> None:
+        connection.execute(text("INSERT INTO fact VALUES (99)"))
+        raise ValueError("poison")
+
+    futures = [writer.submit(job) for job in (insert(1), broken, insert(2))]
+    assert [future.exception(10) is None for future in futures] == [True, False, True]
+    assert stored(engine) == [1, 2]
+
+
+def test_a_broken_constraint_is_the_fault_of_its_own_job_only(writer: Writer, engine: Engine) -> None:
+    futures = [writer.submit(insert(number)) for number in (1, 1, 2)]
+    assert [future.exception(10) is None for future in futures] == [True, False, True]
+    assert stored(engine) == [1, 2]
+
+
+def test_stopping_first_stores_what_was_accepted(writer: Writer, engine: Engine) -> None:
+    futures = [writer.submit(insert(number)) for number in range(2000)]
+    writer.stop()
+    assert all(future.done() for future in futures)
+    assert len(stored(engine)) == 2000
+    with pytest.raises(StoreError, match="stopped"):
+        writer.submit(insert(1))
+
+
+def test_a_full_queue_refuses_instead_of_growing(engine: Engine) -> None:
+    waiting = Writer(engine, max_waiting=2)
+    waiting.submit(insert(1))
+    waiting.submit(insert(2))
+    with pytest.raises(StoreError, match="2 writes are waiting"):
+        waiting.submit(insert(3))
+
+
+def test_a_database_that_fails_acknowledges_nothing(writer: Writer, engine: Engine) -> None:
+    with engine.begin() as connection:
+        connection.execute(text("DROP TABLE fact"))
+    with pytest.raises(StoreError, match="nothing was stored: no such table"):
+        writer.submit(insert(1)).result(10)
