@@ -1,13 +1,26 @@
 PYTHON ?= python3
-.PHONY: setup check test
+export PYTHONPATH := src
+.PHONY: setup check test bench demo docs lock
 
 setup: .venv/.ready
-.venv/.ready: requirements.lock pyproject.toml
-	test -x .venv/bin/python || $(PYTHON) -m venv .venv
-	.venv/bin/python -m pip install -q --require-hashes -r requirements.lock && touch .venv/.ready
+.venv/.ready: requirements.lock
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || ( [ "$$(id -u)" -eq 0 ] || SUDO=sudo; $$SUDO apt-get update -qq && $$SUDO apt-get install -y -qq --no-install-recommends python3-venv )
+	@test -x .venv/bin/python || $(PYTHON) -m venv .venv
+	@echo "installing Python packages into .venv (once, about a minute)"
+	@.venv/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements.lock && touch .venv/.ready
 
 check: setup
-	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy && PYTHONPATH=src .venv/bin/lint-imports
+	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy && .venv/bin/lint-imports
 
 test: setup
-	.venv/bin/python -m pytest --cov --cov-report=term
+	tests/packages.sh
+	.venv/bin/python -m pytest --cov --cov-report=term:skip-covered
+
+bench: setup
+	.venv/bin/python -m pytest tests/benchmarks -o addopts="--import-mode=importlib" --benchmark-only
+
+demo: setup
+	.venv/bin/python -m tillwatch demo $(ARGS)
+
+docs: setup
+	.venv/bin/python docs/build.py
