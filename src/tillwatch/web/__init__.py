@@ -1,0 +1,1 @@
+"""Pages and HTTP APIs. Handlers parse, call, return; what they call stands in `services`."""
