@@ -274,6 +274,8 @@ class MemoryBreaker:
         self._open.pop(system, None)
 
 
-def credential_digest(*parts: str) -> str:
-    """A fingerprint of credentials: changes when they change, tells nobody what they are (truncated SHA-256)."""
-    return hashlib.sha256("\x00".join(parts).encode()).hexdigest()[:16]
+def credential_digest(secret: str, *context: str) -> str:
+    """A fingerprint of credentials: changes when they change. Slow on purpose (~50 ms): it is stored, so it must not
+    help whoever reads the store to guess a weak password."""
+    salt = "\x00".join(("tillwatch", *context)).encode()
+    return hashlib.scrypt(secret.encode(), salt=salt, n=2**14, r=8, p=1, dklen=16).hex()

@@ -26,7 +26,7 @@ class Line:
 
 @dataclass(frozen=True, kw_only=True)
 class OrderDocument:
-    """An order as the shop took it; `reference` is the shop's own number and our idempotency key in the other system."""
+    """An order as the shop took it; `reference` is the shop's number and our idempotency key in the other system."""
 
     reference: str
     lines: tuple[Line, ...]
