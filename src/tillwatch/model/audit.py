@@ -19,6 +19,13 @@ class Verdict(enum.StrEnum):
     FAILED = "failed"
 
 
+class AuditRunState(enum.StrEnum):
+    """A run is written down before it starts, so that one that dies in between is noticed."""
+
+    RUNNING = "running"
+    FINISHED = "finished"
+
+
 class DifferenceKind(enum.StrEnum):
     """The left side is the side of truth: missing = only on the left, extra = only on the right."""
 
@@ -74,3 +81,17 @@ class AuditReport:
     started_at: datetime
     seconds: float = 0.0
     evidence: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditRun:
+    """One run as the store knows it; `report` is there once it finished."""
+
+    run: int
+    audit: str
+    #: schedule | cli | runbook | page
+    trigger: str
+    state: AuditRunState
+    started_at: datetime
+    finished_at: datetime | None = None
+    report: AuditReport | None = None
