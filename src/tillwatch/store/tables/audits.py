@@ -1,0 +1,57 @@
+"""Audit runs and the differences they found."""
+
+from sqlalchemy import BigInteger, Column, Float, ForeignKey, Index, Integer, String, Table, Text, UniqueConstraint
+
+from tillwatch.store.tables.base import metadata
+from tillwatch.store.types import DecimalText, JsonDocument, RowId, UtcDateTime
+
+audit_runs = Table(
+    "audit_runs",
+    metadata,
+    Column("id", RowId, primary_key=True, autoincrement=True),
+    Column("audit", String, nullable=False),
+    Column("trigger", String, nullable=False),
+    # The scheduled instant this run answers, NULL for a run somebody asked for. Unique, so that of several processes
+    # only one runs a slot.
+    Column("slot", UtcDateTime),
+    Column("state", String, nullable=False),
+    # Who runs it, and until when it is believed to be alive; renewed while it works.
+    Column("owner", String, nullable=False),
+    Column("lease_until", UtcDateTime),
+    Column("started_at", UtcDateTime, nullable=False),
+    Column("finished_at", UtcDateTime),
+    # Empty until the run has finished.
+    Column("verdict", String, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("left", JsonDocument),
+    Column("right", JsonDocument),
+    Column("missing", BigInteger, nullable=False),
+    Column("extra", BigInteger, nullable=False),
+    Column("changed", BigInteger, nullable=False),
+    Column("unsettled", BigInteger, nullable=False),
+    Column("value_at_risk", DecimalText, nullable=False),
+    Column("strategy", String, nullable=False),
+    Column("strategy_reason", Text, nullable=False),
+    Column("bytes_read", BigInteger, nullable=False),
+    Column("seconds", Float, nullable=False),
+    Column("evidence", JsonDocument),
+    UniqueConstraint("audit", "slot"),
+    Index(None, "audit", "id"),
+    Index(None, "state", "lease_until"),
+    sqlite_autoincrement=True,
+)
+
+audit_differences = Table(
+    "audit_differences",
+    metadata,
+    Column("run", ForeignKey(audit_runs.c.id, ondelete="CASCADE"), primary_key=True),
+    # Position in key order, from 1.
+    Column("number", Integer, primary_key=True),
+    Column("kind", String, nullable=False),
+    Column("key", JsonDocument, nullable=False),
+    Column("left", JsonDocument),
+    Column("right", JsonDocument),
+    Column("fields", JsonDocument, nullable=False),
+    Column("value_at_risk", DecimalText, nullable=False),
+    Index(None, "run", "kind", "number"),
+)
