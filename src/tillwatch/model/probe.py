@@ -64,3 +64,12 @@ class ProbeState:
     successes_in_a_row: int = 0
     since: datetime | None = None
     last: ProbeResult | None = None
+    #: The labels of the verdict alert that fires for this probe, empty when none does. Kept whole, because an alert can
+    #: only be resolved under the labels it was raised with, also after its severity or site changed in the files.
+    alert_labels: Mapping[str, str] = field(default_factory=dict)
+    #: When that alert started.
+    alert_since: datetime | None = None
+
+    @property
+    def alertname(self) -> str:
+        return self.alert_labels.get("alertname", "")
