@@ -37,10 +37,15 @@ class Scalar:
     text: str
     #: False for a plain scalar; a quoted one is text whatever it looks like.
     quoted: bool
+    #: What was written when `text` came out of a secret, such as `${env:ERP_PASSWORD}`; messages show this instead.
+    reference: str = ""
 
     @property
     def is_null(self) -> bool:
-        return not self.quoted and self.text in {"", "~", "null"}
+        return not self.quoted and not self.reference and self.text in {"", "~", "null"}
+
+    def __repr__(self) -> str:
+        return f"Scalar({self.reference or self.text!r} at {self.place.file}:{self.place.line}:{self.place.column})"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,204 @@
+"""A chain directory in, one frozen ChainConfig or every problem of every file out."""
+
+import os
+from collections.abc import Iterable
+from collections.abc import Mapping as Environment
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from pydantic import BaseModel
+
+from tillwatch.config import references
+from tillwatch.config.bind import bind, did_you_mean
+from tillwatch.config.schema import (
+    Audit,
+    Chain,
+    ChainFile,
+    Channel,
+    ChecksFile,
+    Interface,
+    Listen,
+    Offender,
+    Probe,
+    Receiver,
+    Route,
+    RoutesFile,
+    Service,
+    Site,
+    StoreSpec,
+    System,
+)
+from tillwatch.config.secrets import resolve
+from tillwatch.config.yaml import Node
+from tillwatch.config.yaml import load as load_yaml
+from tillwatch.errors import ConfigError, Problem, UsageError
+
+#: A chain of a thousand shops needs fewer files; more are a wrong folder.
+MAX_FILES = 5_000
+
+_SQLITE = "sqlite:///"
+
+
+class _Identified(Protocol):
+    @property
+    def id(self) -> str: ...
+
+
+Item = TypeVar("Item", bound=_Identified)
+M = TypeVar("M", bound=BaseModel)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChainConfig:
+    """Everything a chain directory says. Look-ups raise UsageError with a suggestion when the id is unknown."""
+
+    root: Path
+    chain: Chain
+    store: StoreSpec
+    listen: Listen
+    sites: tuple[Site, ...] = ()
+    systems: tuple[System, ...] = ()
+    interfaces: tuple[Interface, ...] = ()
+    channels: tuple[Channel, ...] = ()
+    services: tuple[Service, ...] = ()
+    offenders: tuple[Offender, ...] = ()
+    probes: tuple[Probe, ...] = ()
+    audits: tuple[Audit, ...] = ()
+    route: Route
+    receivers: tuple[Receiver, ...] = ()
+    #: Prometheus rule files, absolute, in name order.
+    rules: tuple[Path, ...] = ()
+    #: Runbook files, absolute, in name order.
+    runbooks: tuple[Path, ...] = ()
+
+    def site(self, id: str) -> Site:
+        return _one(self.sites, id, "site")
+
+    def system(self, id: str) -> System:
+        return _one(self.systems, id, "system")
+
+    def interface(self, id: str) -> Interface:
+        return _one(self.interfaces, id, "interface")
+
+    def channel(self, id: str) -> Channel:
+        return _one(self.channels, id, "channel")
+
+    def receiver(self, id: str) -> Receiver:
+        return _one(self.receivers, id, "receiver")
+
+    def service(self, id: str) -> Service:
+        return _one(self.services, id, "service")
+
+    def offender(self, id: str) -> Offender:
+        return _one(self.offenders, id, "offender")
+
+    def probe(self, id: str) -> Probe:
+        return _one(self.probes, id, "probe")
+
+    def audit(self, id: str) -> Audit:
+        return _one(self.audits, id, "audit")
+
+
+def _one(items: Iterable[Item], identity: str, kind: str) -> Item:
+    known = {item.id: item for item in items}
+    if identity not in known:
+        raise UsageError(f"unknown {kind} '{identity}'{did_you_mean(identity, known)}")
+    return known[identity]
+
+
+class _Reader:
+    """Reads the files of one chain directory and collects their problems."""
+
+    def __init__(self, root: Path, *, secrets: bool, environment: Environment[str, str]) -> None:
+        self.root = root
+        self.problems: list[Problem] = []
+        self._secrets = secrets
+        self._environment = environment
+
+    def node(self, path: Path) -> Node | None:
+        try:
+            node = load_yaml(path, root=self.root)
+        except ConfigError as error:
+            self.problems.extend(error.problems)
+            return None
+        if not self._secrets:
+            return node
+        return resolve(node, root=self.root, environment=self._environment, problems=self.problems)
+
+    def bound(self, node: Node | None, model: type[M]) -> M | None:
+        return bind(node, model, problems=self.problems) if node else None
+
+    def files(self, folder: str, pattern: str, *, wrong_suffix: str) -> list[Path]:
+        """Files below `folder`; one that only misses by its suffix is a problem, not silently left out."""
+        base = self.root / folder
+        found = sorted(path for path in base.glob(pattern) if path.is_file())
+        wanted = Path(pattern).suffix
+        for path in sorted(base.glob(pattern.removesuffix(wanted) + wrong_suffix)):
+            name = path.relative_to(self.root).as_posix()
+            self.problems.append(Problem(file=name, message=f"not read; rename it to {path.stem}{wanted}"))
+        if len(found) > MAX_FILES:
+            self.problems.append(Problem(file=folder, message=f"{len(found)} files; at most {MAX_FILES}"))
+            return []
+        return found
+
+
+def load(root: Path, *, secrets: bool = True, environment: Environment[str, str] = os.environ) -> ChainConfig:
+    """Read the chain directory `root`.
+
+    1. Parse every file strictly, fill in secrets (unless `secrets` is False: they then stay as written).
+    2. Bind each file to its model.
+    3. Check ids and references across files on the nodes, so that one bad entry hides no other.
+    Raises ConfigError with all problems of all files.
+    """
+    root = root.absolute()
+    if not (root / ChainFile.path).is_file():
+        fix = "name the chain directory with -C DIR, or make one with 'tillwatch init DIR'"
+        raise ConfigError([Problem(file=ChainFile.path, message=f"not found in '{root}'; {fix}")])
+    reader = _Reader(root, secrets=secrets, environment=environment)
+    chain_node = reader.node(root / ChainFile.path)
+    check_nodes = [reader.node(path) for path in reader.files("probes", "**/*.yaml", wrong_suffix=".yml")]
+    routes_node = reader.node(root / RoutesFile.path)
+    chain = reader.bound(chain_node, ChainFile)
+    checks = [reader.bound(node, ChecksFile) for node in check_nodes]
+    routes = reader.bound(routes_node, RoutesFile)
+    rules = reader.files("alerts/rules", "*.yml", wrong_suffix=".yaml")
+    runbooks = reader.files("runbooks", "*.md", wrong_suffix=".markdown")
+    nodes = references.Nodes(chain=chain_node, checks=tuple(node for node in check_nodes if node), routes=routes_node)
+    reader.problems.extend(references.check(nodes))
+    if reader.problems or chain is None or routes is None:
+        raise ConfigError(list(dict.fromkeys(reader.problems)))
+    return ChainConfig(
+        root=root,
+        chain=chain.chain,
+        store=_below(root, chain.store),
+        listen=chain.listen,
+        sites=chain.sites,
+        systems=chain.systems,
+        interfaces=chain.interfaces,
+        channels=chain.channels,
+        services=chain.services,
+        offenders=chain.offenders,
+        probes=tuple(probe for file in checks if file for probe in file.probes),
+        audits=tuple(audit for file in checks if file for audit in file.audits),
+        route=routes.route,
+        receivers=routes.receivers,
+        rules=tuple(rules),
+        runbooks=tuple(runbooks),
+    )
+
+
+def _below(root: Path, store: StoreSpec) -> StoreSpec:
+    """A relative SQLite file lies in the chain directory, wherever the process was started."""
+    if not store.url.startswith(_SQLITE):
+        return store
+    return StoreSpec(url=f"{_SQLITE}{root / store.url.removeprefix(_SQLITE)}")
+
+
+def pack_root() -> Path:
+    """The default chain directory that ships with the product: in the wheel, else the root of a checkout."""
+    package = Path(__file__).resolve().parents[1]
+    for candidate in (package / "_pack", package.parents[1]):
+        if (candidate / ChainFile.path).is_file():
+            return candidate
+    raise UsageError(f"the default chain directory is not part of this installation ({package}); reinstall tillwatch")
