@@ -20,6 +20,7 @@ class Phase(enum.StrEnum):
     DO = "do"
     VERIFY = "verify"
     UNDO = "undo"
+    VERIFY_UNDO = "verify_undo"
 
 
 class StepState(enum.StrEnum):

@@ -1,0 +1,157 @@
+"""What an action is. The frame owns timeout, retry, journal, redaction and the kill switch; an action only acts.
+
+1. `plan` reads and says what would happen; it never has an effect.
+2. `do` acts under `ctx.key`, which is the same for every attempt of the same step, and asks `ctx.stop()` before each item.
+3. `happened` answers, for an effect that must not happen twice, whether it already did.
+"""
+
+import enum
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
+
+import httpx
+from pydantic import BaseModel, ConfigDict
+from sqlalchemy import Connection
+
+from tillwatch.clock import Clock
+from tillwatch.config.schema import ChainConfig
+from tillwatch.errors import ActionError
+from tillwatch.model.alert import Episode
+from tillwatch.model.audit import AuditReport
+from tillwatch.model.notice import Notice
+from tillwatch.model.probe import ProbeResult
+from tillwatch.model.repair import RepairPlan, RepairResult
+from tillwatch.model.runbook import Effect
+from tillwatch.store.db import Database
+
+#: A dry run shows this many items; the total is always complete.
+MAX_ITEMS_SHOWN = 20
+
+Output = Mapping[str, object]
+
+
+class Params(BaseModel):
+    """Base of an action's parameters: unknown keys are errors, values arrive as text and are typed by the fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+P = TypeVar("P", bound=Params)
+
+
+class Stopped(ActionError):
+    """The action noticed `ctx.stop()` and ended early; `output` lists what it had done by then."""
+
+    def __init__(self, message: str, output: Output | None = None) -> None:
+        super().__init__(message)
+        self.output = output or {}
+
+
+class Happened(enum.StrEnum):
+    """Did an interrupted effect happen?"""
+
+    DONE = "done"
+    NOT_DONE = "not_done"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Occurrence:
+    """The answer of `happened`, with the output the step would have had."""
+
+    state: Happened
+    output: Output = field(default_factory=dict)
+    reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanReport:
+    """What `do` would do, found out by reading only. `items` holds at most MAX_ITEMS_SHOWN of `items_total`."""
+
+    summary: str
+    current: str = ""
+    proposed: str = ""
+    items: tuple[Mapping[str, object], ...] = ()
+    items_total: int = 0
+    #: False prints CANNOT PREVIEW and makes the whole dry run partial.
+    previewed: bool = True
+
+
+class ProbeRuns(Protocol):
+    def run_now(self, probes: Sequence[str]) -> Sequence[ProbeResult]: ...
+
+
+class AuditRuns(Protocol):
+    def run(self, audit_id: str, *, trigger: str) -> AuditReport: ...
+
+
+class Repairs(Protocol):
+    def plan_repair(self, run_id: int) -> RepairPlan: ...
+    def apply_repair(self, plan_id: int, *, limit: int, actor: str, stop: Callable[[], bool]) -> RepairResult: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class ActionServices:
+    """What actions may use; the composition root fills it. A missing one makes its actions refuse with a reason."""
+
+    config: ChainConfig
+    database: Database
+    clock: Clock
+    probes: ProbeRuns | None = None
+    audits: AuditRuns | None = None
+    repairs: Repairs | None = None
+    #: Episodes of an incident, in every state.
+    episodes: Callable[[Connection, int], Sequence[Episode]] | None = None
+    enqueue: Callable[[Connection, Notice], object] | None = None
+    #: Only tests replace it.
+    transport: httpx.BaseTransport | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ActionContext(Generic[P]):
+    """One call of one action."""
+
+    services: ActionServices
+    params: P
+    #: `run-<run>-<step>-<phase>`: constant over attempts, to be sent as idempotency key or external reference.
+    key: str
+    run: int
+    incident: int | None
+    #: Who asked for the run.
+    actor: str
+    #: Seconds the frame gives this call; an action with its own timeout stays below it.
+    timeout: timedelta
+    #: True once a person stopped the run, the kill switch is on, the deadline passed or another worker took over.
+    stop: Callable[[], bool] = lambda: False
+
+
+class Action(Protocol[P]):
+    """One verb. Register an instance with `registry.register`."""
+
+    name: ClassVar[str]
+    effect: ClassVar[Effect]
+    #: Policy: a runbook may only ask for less.
+    max_timeout: ClassVar[timedelta]
+    Params: ClassVar[type[Params]]
+
+    def plan(self, ctx: ActionContext[P]) -> PlanReport: ...
+    def do(self, ctx: ActionContext[P]) -> Output: ...
+    def happened(self, ctx: ActionContext[P]) -> Occurrence: ...
+
+
+class ReadOnly:
+    """Mixin of actions without an effect: running them again is the answer to every crash."""
+
+    effect: ClassVar[Effect] = Effect.READ
+    max_timeout: ClassVar[timedelta] = timedelta(minutes=15)
+
+    def happened(self, ctx: ActionContext[Any]) -> Occurrence:
+        return Occurrence(state=Happened.NOT_DONE, reason=f"reading again is harmless ({ctx.key})")
+
+
+def needed(service: object, what: str) -> None:
+    """Raise ActionError when the composition root gave no such service."""
+    if service is None:
+        raise ActionError(f"this process has no {what}; run the runbook on the server or from the chain directory")
