@@ -34,6 +34,16 @@ _HOURS = re.compile(r"([01]\d|2[0-3]):[0-5]\d-(([01]\d|2[0-3]):[0-5]\d|24:00)", 
 _LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
 _STORE_URL = re.compile(r"sqlite:///.+|postgresql\+psycopg://.+")
+#: Keys of an audit's field that only make sense for some types; elsewhere they would be ignored without a word.
+_FIELD_KEYS = {
+    "scale": ("decimal",),
+    "tolerance": ("decimal", "integer"),
+    "trim": ("text", "code"),
+    "fold_width": ("code",),
+    "fold_case": ("text", "code"),
+    "zone": ("date", "timestamp"),
+    "precision": ("timestamp",),
+}
 #: No decimal in a till or an ERP has more digits behind the point.
 _MAX_SCALE = 12
 
@@ -256,6 +266,27 @@ class Field(Strict):
     type: Literal["decimal", "text", "code", "integer", "date", "timestamp", "boolean"]
     scale: Annotated[int, Key(ge=0, le=_MAX_SCALE)] | None = None
     tolerance: Annotated[Decimal, Key(ge=0)] | None = None
+    #: Spaces a text loses: codes lose them on both sides unless told otherwise, texts keep them.
+    trim: Literal["none", "right", "both"] | None = None
+    #: Full-width letters and digits become ASCII (NFKC); for codes, never for names.
+    fold_width: bool = False
+    fold_case: bool = False
+    #: An empty text counts as no value.
+    empty_is_null: bool = False
+    #: The zone of times that carry none; the chain's when not given.
+    zone: ZoneInfo | None = None
+    precision: Literal["second", "millisecond", "microsecond"] | None = None
+
+    @model_validator(mode="after")
+    def _belongs_to_its_type(self) -> "Field":
+        wrong = [
+            f"'{key}' belongs to a field of type {' or '.join(types)}, not {self.type}"
+            for key, types in _FIELD_KEYS.items()
+            if key in self.model_fields_set and self.type not in types
+        ]
+        if wrong:
+            raise ValueError("; ".join(wrong))
+        return self
 
 
 class Audit(Strict):
