@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
 
 from tillwatch.errors import StoreError
 
@@ -21,35 +21,54 @@ _Job = tuple[Callable[[Connection], Any], Future[Any]]
 
 
 class Writer:
-    """Runs jobs on one thread. A job gets a connection inside a savepoint; its own error undoes only itself.
+    """Runs jobs on one thread, in order. Each gets a connection inside a savepoint; its own error undoes only itself.
 
     A future resolves after the commit that holds its job. When that commit fails every future of it gets a StoreError:
-    nothing that was not stored is ever reported as stored.
+    nothing that was not stored is ever reported as stored. When one job's statement breaks the shared transaction, the
+    jobs are run again one by one, so that only the broken one is refused.
     """
 
-    def __init__(self, engine: Engine, *, max_waiting: int = MAX_JOBS_WAITING) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        max_waiting: int = MAX_JOBS_WAITING,
+        on_begin: Callable[[Connection], None] = lambda _connection: None,
+    ) -> None:
+        """`on_begin` runs first in every transaction, for example to take a lock shared with other processes."""
         self._engine = engine
+        self._on_begin = on_begin
         self._jobs: queue.Queue[_Job | None] = queue.Queue(max_waiting)
         self._closed = False
+        # A job queued after the end marker would wait for ever, so closing and queueing exclude each other.
+        self._closing = threading.Lock()
         self._thread = threading.Thread(target=self._loop, name="store-writer", daemon=True)
+
+    @property
+    def is_current_thread(self) -> bool:
+        return threading.current_thread() is self._thread
 
     def start(self) -> None:
         self._thread.start()
 
     def submit(self, job: Callable[[Connection], T]) -> Future[T]:
         """Queue `job`. Raises StoreError when the queue is full or the writer is stopped."""
-        if self._closed:
-            raise StoreError("the store is stopped; nothing was stored")
         future: Future[T] = Future()
-        try:
-            self._jobs.put_nowait((job, future))
-        except queue.Full as error:
-            raise StoreError(f"{self._jobs.maxsize} writes are waiting; nothing was stored, send again") from error
+        with self._closing:
+            if self._closed:
+                raise StoreError("the store is stopped; nothing was stored")
+            try:
+                self._jobs.put_nowait((job, future))
+            except queue.Full as error:
+                raise StoreError(f"{self._jobs.maxsize} writes are waiting; nothing was stored, send again") from error
         return future
 
     def stop(self) -> None:
-        """Finish what is queued, then end the thread."""
-        self._closed = True
+        """Finish what is queued, then end the thread. Calling it again does nothing."""
+        with self._closing:
+            if self._closed:
+                return
+            self._closed = True
         self._jobs.put(None)
         self._thread.join()
 
@@ -59,7 +78,9 @@ class Writer:
             batch: list[_Job] = []
             item = self._jobs.get()
             while item is not None:
-                batch.append(item)
+                # A caller that gave up waiting may cancel; from here on it cannot any more.
+                if item[1].set_running_or_notify_cancel():
+                    batch.append(item)
                 if len(batch) >= MAX_JOBS_PER_COMMIT:
                     break
                 try:
@@ -68,33 +89,86 @@ class Writer:
                     break
             stopping = item is None
             if batch:
-                self._commit(batch)
+                self._store(batch)
+
+    def _store(self, batch: list[_Job]) -> None:
+        try:
+            self._commit(batch)
+        except _BrokenByJob as broken:
+            if len(batch) == 1:
+                self._refuse(batch, broken.error)
+                return
+            for job in batch:
+                self._store([job])
+        except BaseException as error:
+            # Whatever it was, the thread lives on: a dead writer would leave every caller waiting.
+            self._refuse(batch, error)
 
     def _commit(self, batch: list[_Job]) -> None:
         done: list[tuple[Future[Any], Any]] = []
         refused: list[tuple[Future[Any], BaseException]] = []
-        try:
-            with self._engine.begin() as connection:
-                for job, future in batch:
-                    try:
-                        with connection.begin_nested():
-                            done.append((future, job(connection)))
-                    except (IntegrityError, DataError) as error:
-                        refused.append((future, error))
-                    except DBAPIError:
-                        # Full, locked or gone: the whole transaction is in doubt, so nobody in it is acknowledged.
-                        raise
-                    except Exception as error:
-                        refused.append((future, error))
-        except Exception as error:
-            for _, future in batch:
-                failure = StoreError(
-                    f"nothing was stored: {getattr(error, 'orig', error)}; free space or check the database"
-                )
-                failure.__cause__ = error
-                future.set_exception(failure)
-            return
+        with self._engine.begin() as connection:
+            self._on_begin(connection)
+            for job, future in batch:
+                outcome, error = _run(job, connection)
+                if error is None:
+                    done.append((future, outcome))
+                else:
+                    refused.append((future, error))
         for future, value in done:
             future.set_result(value)
         for future, cause in refused:
             future.set_exception(cause)
+
+    def _refuse(self, batch: list[_Job], error: BaseException) -> None:
+        words = str(getattr(error, "orig", None) or error).strip().splitlines() or [type(error).__name__]
+        for _, future in batch:
+            failure = StoreError(f"nothing was stored: {words[0]}; free space or check the database, then send again")
+            failure.__cause__ = error
+            future.set_exception(failure)
+        # A connection that saw a failed sync or a vanished server is not trusted again.
+        self._engine.dispose()
+
+
+def _run(job: Callable[[Connection], Any], connection: Connection) -> tuple[Any, Exception | None]:
+    """The job's value, or the error that undid it alone. Raises when the shared transaction is no longer sound."""
+    savepoint = connection.begin_nested()
+    try:
+        value = job(connection)
+        savepoint.commit()
+    except DBAPIError as error:
+        if is_database_trouble(error):
+            raise
+        if not isinstance(error, IntegrityError | DataError | ProgrammingError):
+            raise _BrokenByJob(error) from error
+        savepoint.rollback()
+        return None, error
+    except Exception as error:
+        savepoint.rollback()
+        return None, error
+    return value, None
+
+
+class _BrokenByJob(Exception):
+    """One job's statement ended the shared transaction though the database itself is well."""
+
+    def __init__(self, error: DBAPIError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+#: SQLite's primary result codes that speak of the file or its lock, not of the statement.
+_SQLITE_TROUBLE = {5: "busy", 6: "locked", 8: "readonly", 10: "ioerr", 11: "corrupt", 13: "full", 14: "cantopen", 26: "notadb"}
+#: PostgreSQL's classes: connection, resources, operator intervention (but a statement timeout), system, configuration.
+_POSTGRESQL_TROUBLE = ("08", "53", "57P", "58", "F0", "XX", "55P03")
+
+
+def is_database_trouble(error: DBAPIError) -> bool:
+    """True when `error` is about the database (full, locked, gone) and would meet any other job as well."""
+    if error.connection_invalidated:
+        return True
+    code = getattr(error.orig, "sqlite_errorcode", None)
+    if code is not None:
+        return (code & 0xFF) in _SQLITE_TROUBLE
+    state = getattr(error.orig, "sqlstate", None)
+    return state is None or str(state).startswith(_POSTGRESQL_TROUBLE)

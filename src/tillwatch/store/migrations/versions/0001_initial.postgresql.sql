@@ -1,0 +1,226 @@
+CREATE TABLE audit_runs (
+	id BIGSERIAL NOT NULL,
+	audit VARCHAR NOT NULL,
+	trigger VARCHAR NOT NULL,
+	slot TIMESTAMP WITH TIME ZONE,
+	state VARCHAR NOT NULL,
+	owner VARCHAR NOT NULL,
+	lease_until TIMESTAMP WITH TIME ZONE,
+	started_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	finished_at TIMESTAMP WITH TIME ZONE,
+	verdict VARCHAR NOT NULL,
+	reason TEXT NOT NULL,
+	"left" TEXT,
+	"right" TEXT,
+	missing BIGINT NOT NULL,
+	extra BIGINT NOT NULL,
+	changed BIGINT NOT NULL,
+	unsettled BIGINT NOT NULL,
+	value_at_risk TEXT NOT NULL,
+	strategy VARCHAR NOT NULL,
+	strategy_reason TEXT NOT NULL,
+	bytes_read BIGINT NOT NULL,
+	seconds FLOAT NOT NULL,
+	evidence TEXT,
+	CONSTRAINT pk_audit_runs PRIMARY KEY (id),
+	CONSTRAINT uq_audit_runs_audit_slot UNIQUE (audit, slot)
+);
+
+CREATE INDEX ix_audit_runs_audit_id ON audit_runs (audit, id);
+
+CREATE INDEX ix_audit_runs_state_lease_until ON audit_runs (state, lease_until);
+
+CREATE TABLE breakers (
+	system VARCHAR NOT NULL,
+	credential_digest VARCHAR NOT NULL,
+	opened_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	reason TEXT NOT NULL,
+	CONSTRAINT pk_breakers PRIMARY KEY (system)
+);
+
+CREATE TABLE leases (
+	name VARCHAR NOT NULL,
+	owner VARCHAR NOT NULL,
+	epoch INTEGER NOT NULL,
+	expires_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	CONSTRAINT pk_leases PRIMARY KEY (name)
+);
+
+CREATE TABLE probe_results (
+	id BIGSERIAL NOT NULL,
+	probe VARCHAR NOT NULL,
+	started_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	seconds FLOAT NOT NULL,
+	outcome VARCHAR NOT NULL,
+	cause VARCHAR NOT NULL,
+	message TEXT NOT NULL,
+	phases TEXT NOT NULL,
+	measurements TEXT NOT NULL,
+	log TEXT NOT NULL,
+	evidence TEXT NOT NULL,
+	CONSTRAINT pk_probe_results PRIMARY KEY (id)
+);
+
+CREATE INDEX ix_probe_results_probe_id ON probe_results (probe, id);
+
+CREATE TABLE probe_states (
+	probe VARCHAR NOT NULL,
+	status VARCHAR NOT NULL,
+	failures_in_a_row INTEGER NOT NULL,
+	successes_in_a_row INTEGER NOT NULL,
+	since TIMESTAMP WITH TIME ZONE,
+	alertname VARCHAR NOT NULL,
+	last TEXT,
+	CONSTRAINT pk_probe_states PRIMARY KEY (probe)
+);
+
+CREATE TABLE runbook_runs (
+	id BIGSERIAL NOT NULL,
+	runbook VARCHAR NOT NULL,
+	title TEXT NOT NULL,
+	state VARCHAR NOT NULL,
+	reason TEXT NOT NULL,
+	params TEXT NOT NULL,
+	plan TEXT NOT NULL,
+	digest VARCHAR NOT NULL,
+	requested_by VARCHAR NOT NULL,
+	incident INTEGER,
+	created_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	finished_at TIMESTAMP WITH TIME ZONE,
+	deadline_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	lock VARCHAR,
+	ending VARCHAR NOT NULL,
+	waiting TEXT NOT NULL,
+	waiting_since TIMESTAMP WITH TIME ZONE,
+	stop_requested_by VARCHAR NOT NULL,
+	wake_at TIMESTAMP WITH TIME ZONE,
+	owner VARCHAR NOT NULL,
+	epoch INTEGER NOT NULL,
+	lease_until TIMESTAMP WITH TIME ZONE,
+	CONSTRAINT pk_runbook_runs PRIMARY KEY (id),
+	CONSTRAINT uq_runbook_runs_lock UNIQUE (lock)
+);
+
+CREATE INDEX ix_runbook_runs_incident ON runbook_runs (incident);
+
+CREATE INDEX ix_runbook_runs_runbook_created_at ON runbook_runs (runbook, created_at);
+
+CREATE INDEX ix_runbook_runs_state_wake_at ON runbook_runs (state, wake_at);
+
+CREATE TABLE runbook_switches (
+	runbook VARCHAR NOT NULL,
+	is_on BOOLEAN NOT NULL,
+	actor VARCHAR NOT NULL,
+	reason TEXT NOT NULL,
+	at TIMESTAMP WITH TIME ZONE NOT NULL,
+	CONSTRAINT pk_runbook_switches PRIMARY KEY (runbook)
+);
+
+CREATE TABLE audit_differences (
+	run BIGINT NOT NULL,
+	number INTEGER NOT NULL,
+	kind VARCHAR NOT NULL,
+	key TEXT NOT NULL,
+	"left" TEXT,
+	"right" TEXT,
+	fields TEXT NOT NULL,
+	value_at_risk TEXT NOT NULL,
+	CONSTRAINT pk_audit_differences PRIMARY KEY (run, number),
+	CONSTRAINT fk_audit_differences_run FOREIGN KEY(run) REFERENCES audit_runs (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_audit_differences_run_kind_number ON audit_differences (run, kind, number);
+
+CREATE TABLE repair_plans (
+	id BIGSERIAL NOT NULL,
+	run BIGINT NOT NULL,
+	audit VARCHAR NOT NULL,
+	system VARCHAR NOT NULL,
+	digest VARCHAR NOT NULL,
+	created_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	created_by VARCHAR NOT NULL,
+	CONSTRAINT pk_repair_plans PRIMARY KEY (id),
+	CONSTRAINT uq_repair_plans_run UNIQUE (run),
+	CONSTRAINT fk_repair_plans_run FOREIGN KEY(run) REFERENCES audit_runs (id)
+);
+
+CREATE TABLE runbook_records (
+	run BIGINT NOT NULL,
+	number INTEGER NOT NULL,
+	at TIMESTAMP WITH TIME ZONE NOT NULL,
+	actor VARCHAR NOT NULL,
+	kind VARCHAR NOT NULL,
+	data TEXT NOT NULL,
+	hash VARCHAR NOT NULL,
+	CONSTRAINT pk_runbook_records PRIMARY KEY (run, number),
+	CONSTRAINT fk_runbook_records_run FOREIGN KEY(run) REFERENCES runbook_runs (id)
+);
+
+CREATE TABLE runbook_steps (
+	run BIGINT NOT NULL,
+	number INTEGER NOT NULL,
+	id VARCHAR NOT NULL,
+	title TEXT NOT NULL,
+	action VARCHAR NOT NULL,
+	phase VARCHAR NOT NULL,
+	state VARCHAR NOT NULL,
+	attempts INTEGER NOT NULL,
+	seconds FLOAT NOT NULL,
+	output TEXT NOT NULL,
+	error TEXT NOT NULL,
+	started_at TIMESTAMP WITH TIME ZONE,
+	CONSTRAINT pk_runbook_steps PRIMARY KEY (run, number),
+	CONSTRAINT fk_runbook_steps_run FOREIGN KEY(run) REFERENCES runbook_runs (id)
+);
+
+CREATE TABLE runbook_votes (
+	id BIGSERIAL NOT NULL,
+	run BIGINT NOT NULL,
+	step VARCHAR NOT NULL,
+	digest VARCHAR NOT NULL,
+	actor VARCHAR NOT NULL,
+	role VARCHAR NOT NULL,
+	decision VARCHAR NOT NULL,
+	reason TEXT NOT NULL,
+	at TIMESTAMP WITH TIME ZONE NOT NULL,
+	CONSTRAINT pk_runbook_votes PRIMARY KEY (id),
+	CONSTRAINT uq_runbook_votes_run_step_digest_actor UNIQUE (run, step, digest, actor),
+	CONSTRAINT fk_runbook_votes_run FOREIGN KEY(run) REFERENCES runbook_runs (id)
+);
+
+CREATE TABLE repair_attempts (
+	id BIGSERIAL NOT NULL,
+	plan BIGINT NOT NULL,
+	number INTEGER NOT NULL,
+	actor VARCHAR NOT NULL,
+	started_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	sent TEXT NOT NULL,
+	finished_at TIMESTAMP WITH TIME ZONE,
+	outcome VARCHAR NOT NULL,
+	detail TEXT NOT NULL,
+	CONSTRAINT pk_repair_attempts PRIMARY KEY (id),
+	CONSTRAINT fk_repair_attempts_plan FOREIGN KEY(plan) REFERENCES repair_plans (id)
+);
+
+CREATE INDEX ix_repair_attempts_plan_number_id ON repair_attempts (plan, number, id);
+
+CREATE TABLE repair_items (
+	plan BIGINT NOT NULL,
+	number INTEGER NOT NULL,
+	key TEXT NOT NULL,
+	kind VARCHAR NOT NULL,
+	action VARCHAR NOT NULL,
+	document TEXT NOT NULL,
+	"left" TEXT,
+	"right" TEXT,
+	value_at_risk TEXT NOT NULL,
+	status VARCHAR NOT NULL,
+	reason TEXT NOT NULL,
+	attempts INTEGER NOT NULL,
+	receipt TEXT NOT NULL,
+	updated_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	CONSTRAINT pk_repair_items PRIMARY KEY (plan, number),
+	CONSTRAINT fk_repair_items_plan FOREIGN KEY(plan) REFERENCES repair_plans (id)
+);
+
+CREATE INDEX ix_repair_items_plan_status ON repair_items (plan, status);
