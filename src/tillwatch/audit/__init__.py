@@ -1,0 +1,1 @@
+"""Consistency audits: read two sides, compare, settle, report, repair."""

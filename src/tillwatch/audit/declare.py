@@ -1,0 +1,86 @@
+"""From an audit as written to an audit ready to run: rules, columns to read and a parsed value expression."""
+
+from dataclasses import dataclass
+from zoneinfo import ZoneInfo
+
+from tillwatch.audit import value
+from tillwatch.audit.canonical import FieldType, Precision, Rule, Trim
+from tillwatch.config.load import ChainConfig
+from tillwatch.config.schema import Audit, Field
+from tillwatch.errors import UsageError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Declared:
+    """One audit, checked and compiled."""
+
+    spec: Audit
+    #: How each part of the key is made comparable, in key order.
+    key: tuple[Rule, ...]
+    #: The fields that are compared, in declared order; the key is not among them.
+    fields: tuple[Rule, ...]
+    value: value.Value
+    #: Fields the value expression needs that are not compared, by side.
+    left_context: tuple[Rule, ...]
+    right_context: tuple[Rule, ...]
+    zone: ZoneInfo
+
+    @property
+    def key_names(self) -> tuple[str, ...]:
+        return tuple(rule.name for rule in self.key)
+
+
+def declare(spec: Audit, zone: ZoneInfo) -> Declared:
+    """Compile `spec`; times without a zone are in `zone`. Raises UsageError that names the audit and the key."""
+    if repeated := {name for name in spec.key if spec.key.count(name) > 1}:
+        raise UsageError(f"audit '{spec.id}': key: {', '.join(sorted(repeated))} stands there twice; remove one")
+    compared = tuple(_rule(name, field, zone) for name, field in spec.fields.items() if name not in spec.key)
+    try:
+        expression = value.parse(spec.value)
+    except UsageError as error:
+        raise UsageError(f"audit '{spec.id}': {error}") from error
+    known = {*spec.key, *(rule.name for rule in compared)}
+    return Declared(
+        spec=spec,
+        key=tuple(_rule(name, spec.fields.get(name) or Field(type="code"), zone) for name in spec.key),
+        fields=compared,
+        value=expression,
+        left_context=_context(expression.left - known, zone),
+        right_context=_context(expression.right - known, zone),
+        zone=zone,
+    )
+
+
+def declare_all(config: ChainConfig) -> dict[str, Declared]:
+    """Every audit of the chain. Raises UsageError with all faults, one a line."""
+    declared: dict[str, Declared] = {}
+    faults: list[str] = []
+    for spec in config.audits:
+        try:
+            declared[spec.id] = declare(spec, config.chain.timezone)
+        except UsageError as error:
+            faults.append(str(error))
+    if faults:
+        raise UsageError("\n".join(faults))
+    return declared
+
+
+def _rule(name: str, field: Field, zone: ZoneInfo) -> Rule:
+    kind = FieldType(field.type)
+    default_trim = Trim.BOTH if kind is FieldType.CODE else Trim.NONE
+    return Rule(
+        name=name,
+        type=kind,
+        scale=field.scale,
+        tolerance=field.tolerance or None,
+        trim=Trim(field.trim) if field.trim else default_trim,
+        fold_width=field.fold_width,
+        fold_case=field.fold_case,
+        empty_is_null=field.empty_is_null,
+        zone=field.zone or zone,
+        precision=Precision(field.precision or Precision.MICROSECOND),
+    )
+
+
+def _context(names: frozenset[str], zone: ZoneInfo) -> tuple[Rule, ...]:
+    return tuple(Rule(name=name, type=FieldType.DECIMAL, zone=zone) for name in sorted(names))

@@ -1,0 +1,111 @@
+"""Rows as bytes: equal bytes are equal rows, so that they can be spilled, sorted and compared without being kept."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import orjson
+
+from tillwatch.audit.canonical import Canonical, Rule, Unreadable, canonical, printable
+from tillwatch.audit.declare import Declared
+from tillwatch.errors import SchemaMismatch
+from tillwatch.model.audit import Row
+
+#: Examples of unreadable values, keyless rows or repeated keys kept for the report; the counts are complete.
+MAX_EXAMPLES = 20
+
+#: One cell of a stored row: canonical text, NULL, or a list holding the raw text of a value that cannot be read.
+Cell = str | None | list[str]
+
+
+@dataclass(kw_only=True)
+class Faults:
+    """What is wrong with the rows of one side, counted in full, with the first examples."""
+
+    unreadable: int = 0
+    unreadable_examples: list[str] = field(default_factory=list)
+    keyless: int = 0
+    keyless_examples: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Encoded:
+    """One row. `key` sorts and compares as bytes; `context` holds what is shown and priced but not compared."""
+
+    key: bytes
+    cells: bytes
+    context: bytes
+    #: False when the key as the system writes it is not its canonical text: it then cannot be asked for by key.
+    exact: bool
+
+
+class Encoder:
+    """Turns the rows of one side into bytes and counts their faults."""
+
+    def __init__(self, declared: Declared, context: Sequence[Rule], where: str) -> None:
+        """`where` names the side in messages, for example `till-chaoyang.orders`."""
+        self._where = where
+        self._key = [(rule.name, canonical(rule)) for rule in declared.key]
+        self._fields = [(rule.name, canonical(rule)) for rule in declared.fields]
+        self._context = [(rule.name, canonical(rule)) for rule in context]
+        self.columns = tuple(name for name, _ in (*self._key, *self._fields, *self._context))
+        self.faults = Faults()
+
+    def encode(self, row: Row) -> Encoded | None:
+        """The row as bytes; None when it has no usable key (counted). Raises SchemaMismatch for an absent column."""
+        try:
+            raw_key = [row[name] for name, _ in self._key]
+            key = self._encode_key(raw_key)
+            if key is None:
+                return None
+            return Encoded(
+                key=orjson.dumps(key),
+                cells=orjson.dumps([self._cell(row, name, read) for name, read in self._fields]),
+                context=orjson.dumps([self._cell(row, name, read) for name, read in self._context]),
+                exact=key == raw_key,
+            )
+        except KeyError as error:
+            absent = error.args[0]
+            raise SchemaMismatch(
+                f"{self._where}: a row has no field '{absent}'; the dataset must give {', '.join(self.columns)}"
+            ) from error
+
+    def _encode_key(self, raw: list[object]) -> list[str] | None:
+        key: list[str] = []
+        for (name, read), value in zip(self._key, raw, strict=True):
+            try:
+                part = read(value)  # type: ignore[arg-type]
+            except Unreadable as error:
+                return self._keyless(f"{name}: {error}")
+            if part is None:
+                return self._keyless(f"{name} is NULL in {printable(raw)}")
+            key.append(part)
+        return key
+
+    def _keyless(self, example: str) -> None:
+        self.faults.keyless += 1
+        if len(self.faults.keyless_examples) < MAX_EXAMPLES:
+            self.faults.keyless_examples.append(example)
+
+    def _cell(self, row: Row, name: str, read: Canonical) -> Cell:
+        try:
+            return read(row[name])
+        except Unreadable as error:
+            self.faults.unreadable += 1
+            if len(self.faults.unreadable_examples) < MAX_EXAMPLES:
+                key = ", ".join(printable(row[part]) for part, _ in self._key)
+                self.faults.unreadable_examples.append(f"{key}: {name}: {error}")
+            return [error.raw]
+
+
+def decode_key(declared: Declared, key: bytes) -> dict[str, str]:
+    """The key by name."""
+    return dict(zip(declared.key_names, orjson.loads(key), strict=True))
+
+
+def decode_cells(rules: Sequence[Rule], cells: bytes) -> Mapping[str, str | None]:
+    """Cells by name; an unreadable one as its raw text."""
+    return {rule.name: plain(cell) for rule, cell in zip(rules, orjson.loads(cells), strict=True)}
+
+
+def plain(cell: Cell) -> str | None:
+    return cell[0] if isinstance(cell, list) else cell
