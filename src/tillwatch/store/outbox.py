@@ -1,0 +1,324 @@
+"""The outbox: notices written with the incident they speak of, claimed by workers under a lease, settled truthfully.
+
+States: pending → sending (lease) → delivered | rejected | unknown, or back to pending for another try. Every result is
+written only by the claim that still holds the row (its epoch); a worker that was away too long changes nothing.
+"""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, Select, and_, func, insert, or_, select, update
+
+from tillwatch.model.notice import Attempt, DeliveryRecord, DeliveryState, Notice, NoticeKind
+from tillwatch.store.tables.outbox import outbox, outbox_attempts
+
+#: Looked at in one claim; a channel with a long queue must not hide the others for long.
+MAX_CANDIDATES = 1_000
+
+_OPEN = (DeliveryState.PENDING.value, DeliveryState.SENDING.value)
+
+
+def enqueue(connection: Connection, notice: Notice, now: datetime | None = None) -> int:
+    """Write one row per channel; rows that are there already stay as they are. Returns how many are new."""
+    created = now or notice.not_before
+    new = 0
+    for channel in dict.fromkeys(notice.channels):
+        key = notice.key(channel)
+        if connection.execute(select(outbox.c.id).where(outbox.c.key == key)).first():
+            continue
+        connection.execute(
+            insert(outbox).values(
+                key=key,
+                kind=notice.kind.value,
+                incident=notice.incident,
+                version=notice.version,
+                repeat=notice.repeat,
+                receiver=notice.receiver,
+                channel=channel,
+                text=dict(notice.text),
+                state=DeliveryState.PENDING.value,
+                created_at=created,
+                not_before=notice.not_before,
+                lease_owner="",
+                epoch=0,
+                attempts=0,
+                unknown_results=0,
+                possible_repeat=False,
+                code="",
+                detail="",
+            )
+        )
+        new += 1
+    return new
+
+
+def claim(
+    connection: Connection,
+    owner: str,
+    now: datetime,
+    lease: timedelta,
+    limit: int,
+    *,
+    busy: Collection[str] = (),
+    per_channel: int = 1,
+) -> list[DeliveryRecord]:
+    """Take up to `limit` due messages, at most `per_channel` of one channel, none of the `busy` channels.
+
+    Messages about one incident leave a channel in the order they were written: nobody reads "resolved" before
+    "opened". A row whose lease ran out is taken again and marked as a possible repeat.
+    """
+    taken: dict[str, int] = {}
+    claimed: list[DeliveryRecord] = []
+    for row in connection.execute(_due(now, busy, dialect=connection.dialect.name)).mappings():
+        if taken.get(row["channel"], 0) >= per_channel:
+            continue
+        orphaned = row["state"] == DeliveryState.SENDING.value
+        changed = connection.execute(
+            update(outbox)
+            .where(outbox.c.id == row["id"], outbox.c.epoch == row["epoch"], outbox.c.state == row["state"])
+            .values(
+                state=DeliveryState.SENDING.value,
+                lease_owner=owner,
+                lease_until=now + lease,
+                epoch=row["epoch"] + 1,
+                possible_repeat=row["possible_repeat"] or orphaned,
+                attempts=row["attempts"] + (1 if orphaned else 0),
+                unknown_results=row["unknown_results"] + (1 if orphaned else 0),
+            )
+        )
+        if changed.rowcount == 1:
+            if orphaned:
+                _record(connection, row["id"], _lost(row, now), row["lease_owner"])
+            taken[row["channel"]] = taken.get(row["channel"], 0) + 1
+            claimed.append(get(connection, row["id"]))
+        if len(claimed) >= limit:
+            break
+    return claimed
+
+
+def _due(now: datetime, busy: Collection[str], *, dialect: str) -> Select[Any]:
+    earlier = outbox.alias("earlier")
+    blocked = (
+        select(earlier.c.id)
+        .where(
+            earlier.c.channel == outbox.c.channel,
+            earlier.c.incident == outbox.c.incident,
+            earlier.c.id < outbox.c.id,
+            earlier.c.state.in_(_OPEN),
+        )
+        .exists()
+    )
+    due = or_(
+        and_(outbox.c.state == DeliveryState.PENDING.value, outbox.c.not_before <= now),
+        and_(outbox.c.state == DeliveryState.SENDING.value, outbox.c.lease_until <= now),
+    )
+    query = select(outbox).where(due, ~blocked).order_by(outbox.c.not_before, outbox.c.id).limit(MAX_CANDIDATES)
+    if busy:
+        query = query.where(outbox.c.channel.not_in(list(busy)))
+    return query.with_for_update(skip_locked=True, of=outbox) if dialect == "postgresql" else query
+
+
+def keep_payload(connection: Connection, record: DeliveryRecord, payload: dict[str, object]) -> bool:
+    """Fix the wording before the first send. False when the claim is no longer ours."""
+    return _settle(connection, record, payload=payload)
+
+
+def delivered(connection: Connection, record: DeliveryRecord, attempt: Attempt, owner: str) -> bool:
+    """The channel took it. False when the claim is no longer ours; the attempt is recorded all the same."""
+    return _finish(connection, record, attempt, owner, DeliveryState.DELIVERED)
+
+
+def rejected(connection: Connection, record: DeliveryRecord, attempt: Attempt, owner: str) -> bool:
+    """The channel refused it for good."""
+    return _finish(connection, record, attempt, owner, DeliveryState.REJECTED)
+
+
+def unknown(connection: Connection, record: DeliveryRecord, attempt: Attempt, owner: str) -> bool:
+    """Nobody can tell whether it arrived, and it will not be repeated."""
+    return _finish(connection, record, attempt, owner, DeliveryState.UNKNOWN)
+
+
+def retry(
+    connection: Connection, record: DeliveryRecord, attempt: Attempt, owner: str, at: datetime, *, in_doubt: bool
+) -> bool:
+    """Try again at `at`. `in_doubt`: the last try may have arrived, so the next one may be a repeat."""
+    _record(connection, record.id, attempt, owner)
+    return _settle(
+        connection,
+        record,
+        state=DeliveryState.PENDING.value,
+        not_before=at,
+        lease_until=None,
+        code=attempt.code,
+        detail=attempt.detail,
+        attempts=attempt.number,
+        unknown_results=outbox.c.unknown_results + (1 if in_doubt else 0),
+        possible_repeat=record.possible_repeat or in_doubt,
+    )
+
+
+def release(connection: Connection, record: DeliveryRecord) -> bool:
+    """Give a claimed row back untouched, because nothing was sent."""
+    return _settle(connection, record, state=DeliveryState.PENDING.value, lease_until=None)
+
+
+def expire(connection: Connection, record: DeliveryRecord, now: datetime, detail: str) -> bool:
+    """Too old to be worth sending."""
+    return _settle(
+        connection,
+        record,
+        state=DeliveryState.REJECTED.value,
+        code="expired",
+        detail=detail,
+        finished_at=now,
+        lease_until=None,
+    )
+
+
+def cancel_pending(connection: Connection, incident: int, kind: NoticeKind | None = None) -> int:
+    """Take back what nobody has begun to send (of one kind, or all). Returns how many."""
+    mine = [outbox.c.incident == incident, outbox.c.state == DeliveryState.PENDING.value, outbox.c.attempts == 0]
+    if kind is not None:
+        mine.append(outbox.c.kind == kind.value)
+    return connection.execute(update(outbox).where(*mine).values(state=DeliveryState.CANCELLED.value)).rowcount
+
+
+def get(connection: Connection, id: int) -> DeliveryRecord:
+    """One row with its attempts. Raises LookupError when there is none."""
+    row = connection.execute(select(outbox).where(outbox.c.id == id)).mappings().first()
+    if row is None:
+        raise LookupError(f"no delivery {id}")
+    return _records(connection, [row])[0]
+
+
+def deliveries(connection: Connection, incident: int) -> list[DeliveryRecord]:
+    """Everything sent or to be sent about one incident, oldest first, with attempts."""
+    rows = connection.execute(select(outbox).where(outbox.c.incident == incident).order_by(outbox.c.id)).mappings()
+    return _records(connection, list(rows))
+
+
+def latest(connection: Connection, limit: int, *, before: int | None = None) -> list[DeliveryRecord]:
+    """The delivery log, newest first; `before` pages on from an id."""
+    query = select(outbox).order_by(outbox.c.id.desc()).limit(limit)
+    if before is not None:
+        query = query.where(outbox.c.id < before)
+    return _records(connection, list(connection.execute(query).mappings()))
+
+
+def oldest_due(connection: Connection, now: datetime) -> datetime | None:
+    """Since when the oldest message that should be out by now has been waiting; None when nothing waits."""
+    waiting = and_(outbox.c.state.in_(_OPEN), outbox.c.not_before <= now)
+    return connection.execute(
+        select(outbox.c.not_before).where(waiting).order_by(outbox.c.not_before).limit(1)
+    ).scalar_one_or_none()
+
+
+def counts(connection: Connection) -> dict[tuple[str, str], int]:
+    """Rows by (channel, state)."""
+    query = select(outbox.c.channel, outbox.c.state, func.count()).group_by(outbox.c.channel, outbox.c.state)
+    return {(channel, state): number for channel, state, number in connection.execute(query)}
+
+
+def _finish(connection: Connection, record: DeliveryRecord, attempt: Attempt, owner: str, state: DeliveryState) -> bool:
+    _record(connection, record.id, attempt, owner)
+    return _settle(
+        connection,
+        record,
+        state=state.value,
+        finished_at=attempt.at,
+        lease_until=None,
+        attempts=attempt.number,
+        code=attempt.code,
+        detail=attempt.detail,
+    )
+
+
+def _settle(connection: Connection, record: DeliveryRecord, **values: Any) -> bool:
+    held = (
+        outbox.c.id == record.id,
+        outbox.c.epoch == record.epoch,
+        outbox.c.state == DeliveryState.SENDING.value,
+    )
+    return connection.execute(update(outbox).where(*held).values(**values)).rowcount == 1
+
+
+def _record(connection: Connection, id: int, attempt: Attempt, owner: str) -> None:
+    """The attempt happened whoever holds the row now, so it is always written, under the next free number."""
+    last = connection.execute(
+        select(func.coalesce(func.max(outbox_attempts.c.number), 0)).where(outbox_attempts.c.outbox == id)
+    ).scalar_one()
+    connection.execute(
+        insert(outbox_attempts).values(
+            outbox=id,
+            number=last + 1,
+            at=attempt.at,
+            owner=owner,
+            result=attempt.result,
+            code=attempt.code,
+            detail=attempt.detail,
+            seconds=attempt.seconds,
+            possible_repeat=attempt.possible_repeat,
+        )
+    )
+
+
+def _lost(row: RowMapping, now: datetime) -> Attempt:
+    return Attempt(
+        number=row["attempts"] + 1,
+        at=now,
+        result="unknown",
+        code="worker_lost",
+        detail="the worker that was sending it stopped without a result; it may have arrived",
+        seconds=0.0,
+        possible_repeat=row["possible_repeat"],
+    )
+
+
+def _records(connection: Connection, rows: Sequence[RowMapping]) -> list[DeliveryRecord]:
+    logs: dict[int, list[Attempt]] = {}
+    ids = [row["id"] for row in rows]
+    query = (
+        select(outbox_attempts)
+        .where(outbox_attempts.c.outbox.in_(ids))
+        .order_by(outbox_attempts.c.outbox, outbox_attempts.c.number)
+    )
+    for item in connection.execute(query).mappings():
+        attempt = Attempt(
+            number=item["number"],
+            at=item["at"],
+            result=item["result"],
+            code=item["code"],
+            detail=item["detail"],
+            seconds=item["seconds"],
+            possible_repeat=item["possible_repeat"],
+        )
+        logs.setdefault(item["outbox"], []).append(attempt)
+    return [_delivery(row, tuple(logs.get(row["id"], ()))) for row in rows]
+
+
+def _delivery(row: RowMapping, log: tuple[Attempt, ...]) -> DeliveryRecord:
+    return DeliveryRecord(
+        id=row["id"],
+        key=row["key"],
+        kind=NoticeKind(row["kind"]),
+        incident=row["incident"],
+        version=row["version"],
+        repeat=row["repeat"],
+        receiver=row["receiver"],
+        channel=row["channel"],
+        state=DeliveryState(row["state"]),
+        created_at=row["created_at"],
+        not_before=row["not_before"],
+        finished_at=row["finished_at"],
+        possible_repeat=row["possible_repeat"],
+        text=row["text"],
+        payload=row["payload"],
+        attempts=row["attempts"],
+        unknown_results=row["unknown_results"],
+        code=row["code"],
+        detail=row["detail"],
+        epoch=row["epoch"],
+        lease_until=row["lease_until"],
+        log=log,
+    )
