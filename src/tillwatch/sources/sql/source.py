@@ -1,0 +1,131 @@
+"""A database as a source: streaming, read only, one snapshot a reading."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import ClassVar
+
+from sqlalchemy import Connection, inspect, select
+from sqlalchemy.exc import NoSuchTableError
+
+from tillwatch.clock import Clock
+from tillwatch.config.bind import did_you_mean
+from tillwatch.errors import SchemaMismatch
+from tillwatch.sources.base import (
+    BATCH_ROWS,
+    Breaker,
+    Capabilities,
+    Check,
+    DatasetDescription,
+    Description,
+    FieldDescription,
+    Reading,
+    ReadOnly,
+)
+from tillwatch.sources.checks import Checklist
+from tillwatch.sources.sql.database import Database
+from tillwatch.sources.sql.options import SqlDataset, SqlOptions
+from tillwatch.sources.sql.reading import Request, reading
+
+
+class SqlSource(ReadOnly):
+    """Reads datasets of one database. Safe to use from several threads."""
+
+    kind: ClassVar[str] = "sql"
+    capabilities = Capabilities(count=True, since=True, keys=True)
+
+    def __init__(
+        self,
+        system: str,
+        options: SqlOptions,
+        *,
+        clock: Clock,
+        breaker: Breaker,
+        root: Path,
+        batch_rows: int = BATCH_ROWS,
+    ) -> None:
+        self.id = system
+        self._options = options
+        self._clock = clock
+        self._batch_rows = batch_rows
+        self._database = Database(system, options, breaker=breaker, root=root)
+
+    def __repr__(self) -> str:
+        return f"SqlSource({self.id!r}, {self._database.place!r})"
+
+    def check(self) -> list[Check]:
+        checks = Checklist(self._clock)
+        steps = {name: f"dataset:{name}" for name in self._options.datasets}
+        with checks.step("connect", fatal=True), self._database.connection():
+            pass
+        if checks.broken:
+            checks.skip(list(steps.values()))
+            return checks.done()
+        for name, step in steps.items():
+            with checks.step(step), self._database.connection() as connection:
+                relation = self._database.relation(connection, name, self._dataset(name))
+                connection.execute(select(*relation.columns.values()).select_from(relation.source).limit(1)).all()
+        return checks.done()
+
+    def describe(self) -> Description:
+        with self._database.connection() as connection:
+            dialect = connection.dialect
+            return Description(
+                system=self.id,
+                product="mariadb" if getattr(dialect, "is_mariadb", False) else dialect.name,
+                version=".".join(str(part) for part in dialect.server_version_info or ()),
+                datasets={name: self._describe(connection, name) for name in self._options.datasets},
+                capabilities=self.capabilities,
+            )
+
+    def read(
+        self,
+        dataset: str,
+        fields: Sequence[str] | None = None,
+        *,
+        since: datetime | None = None,
+        keys: Sequence[Mapping[str, str]] | None = None,
+    ) -> Reading:
+        request = Request(
+            system=self.id,
+            name=dataset,
+            dataset=self._dataset(dataset),
+            fields=fields,
+            since=since,
+            keys=keys,
+            batch_rows=self._batch_rows,
+        )
+        return reading(self._database, request, clock=self._clock)
+
+    def close(self) -> None:
+        self._database.close()
+
+    def _dataset(self, name: str) -> SqlDataset:
+        if name not in self._options.datasets:
+            known = did_you_mean(name, self._options.datasets, what="it has")
+            raise SchemaMismatch(f"system {self.id!r} has no dataset {name!r}{known}")
+        return self._options.datasets[name]
+
+    def _describe(self, connection: Connection, name: str) -> DatasetDescription:
+        dataset = self._dataset(name)
+        relation = self._database.relation(connection, name, dataset)
+        types = _types(connection, dataset)
+        fields = {
+            field: FieldDescription(name=field, column=str(column.key), type=types.get(str(column.key), ""))
+            for field, column in relation.columns.items()
+        }
+        return DatasetDescription(
+            name=name, fields=fields, change_field=dataset.change_field if dataset.change_field in fields else ""
+        )
+
+
+def _types(connection: Connection, dataset: SqlDataset) -> dict[str, str]:
+    """Column: declared type, for tables; a query's columns have none to ask for."""
+    schema, _, table = dataset.table.rpartition(".")
+    if not table:
+        return {}
+    try:
+        columns = inspect(connection).get_columns(table, schema=schema or None)
+    except NoSuchTableError:
+        return {}
+    return {column["name"]: str(column["type"]) for column in columns}
