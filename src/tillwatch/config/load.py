@@ -1,34 +1,16 @@
 """A chain directory in, one frozen ChainConfig or every problem of every file out."""
 
 import os
-from collections.abc import Iterable
 from collections.abc import Mapping as Environment
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from pydantic import BaseModel
 
 from tillwatch.config import references
-from tillwatch.config.bind import bind, did_you_mean
-from tillwatch.config.schema import (
-    Audit,
-    Chain,
-    ChainFile,
-    Channel,
-    ChecksFile,
-    Interface,
-    Listen,
-    Offender,
-    Probe,
-    Receiver,
-    Route,
-    RoutesFile,
-    Service,
-    Site,
-    StoreSpec,
-    System,
-)
+from tillwatch.config.bind import bind
+from tillwatch.config.schema import ChainConfig as ChainConfig
+from tillwatch.config.schema import ChainFile, ChecksFile, RoutesFile, StoreSpec
 from tillwatch.config.secrets import resolve
 from tillwatch.config.yaml import Node
 from tillwatch.config.yaml import load as load_yaml
@@ -40,71 +22,7 @@ MAX_FILES = 5_000
 _SQLITE = "sqlite:///"
 
 
-class _Identified(Protocol):
-    @property
-    def id(self) -> str: ...
-
-
-Item = TypeVar("Item", bound=_Identified)
 M = TypeVar("M", bound=BaseModel)
-
-
-@dataclass(frozen=True, kw_only=True)
-class ChainConfig:
-    """Everything a chain directory says. Look-ups raise UsageError with a suggestion when the id is unknown."""
-
-    root: Path
-    chain: Chain
-    store: StoreSpec
-    listen: Listen
-    sites: tuple[Site, ...] = ()
-    systems: tuple[System, ...] = ()
-    interfaces: tuple[Interface, ...] = ()
-    channels: tuple[Channel, ...] = ()
-    services: tuple[Service, ...] = ()
-    offenders: tuple[Offender, ...] = ()
-    probes: tuple[Probe, ...] = ()
-    audits: tuple[Audit, ...] = ()
-    route: Route
-    receivers: tuple[Receiver, ...] = ()
-    #: Prometheus rule files, absolute, in name order.
-    rules: tuple[Path, ...] = ()
-    #: Runbook files, absolute, in name order.
-    runbooks: tuple[Path, ...] = ()
-
-    def site(self, id: str) -> Site:
-        return _one(self.sites, id, "site")
-
-    def system(self, id: str) -> System:
-        return _one(self.systems, id, "system")
-
-    def interface(self, id: str) -> Interface:
-        return _one(self.interfaces, id, "interface")
-
-    def channel(self, id: str) -> Channel:
-        return _one(self.channels, id, "channel")
-
-    def receiver(self, id: str) -> Receiver:
-        return _one(self.receivers, id, "receiver")
-
-    def service(self, id: str) -> Service:
-        return _one(self.services, id, "service")
-
-    def offender(self, id: str) -> Offender:
-        return _one(self.offenders, id, "offender")
-
-    def probe(self, id: str) -> Probe:
-        return _one(self.probes, id, "probe")
-
-    def audit(self, id: str) -> Audit:
-        return _one(self.audits, id, "audit")
-
-
-def _one(items: Iterable[Item], identity: str, kind: str) -> Item:
-    known = {item.id: item for item in items}
-    if identity not in known:
-        raise UsageError(f"unknown {kind} '{identity}'{did_you_mean(identity, known)}")
-    return known[identity]
 
 
 class _Reader:

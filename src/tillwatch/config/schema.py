@@ -1,39 +1,36 @@
 """The shape of a chain directory's files. Everything is frozen; what a plugin understands stays a located node."""
 
-import re
-from collections.abc import Callable
+from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
-from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, Protocol, TypeVar
 from zoneinfo import ZoneInfo
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    GetJsonSchemaHandler,
-    WithJsonSchema,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, model_validator
 from pydantic import Field as Key
 from pydantic_core import CoreSchema
 
-from tillwatch.config.bind import EMPTY, Located, Raw
-from tillwatch.config.matcher import parse_matcher
+from tillwatch.config.bind import EMPTY, Located, Raw, did_you_mean
+from tillwatch.config.values import Argv as Argv
+from tillwatch.config.values import Currency as Currency
+from tillwatch.config.values import Duration as Duration
+from tillwatch.config.values import Every as Every
+from tillwatch.config.values import Hours as Hours
+from tillwatch.config.values import Id as Id
+from tillwatch.config.values import LabelName as LabelName
+from tillwatch.config.values import MatcherText as MatcherText
+from tillwatch.config.values import Reference as Reference
+from tillwatch.config.values import ScheduleText as ScheduleText
+from tillwatch.config.values import StoreUrl as StoreUrl
+from tillwatch.config.values import Text as Text
 from tillwatch.config.yaml import Mapping
 from tillwatch.errors import UsageError
 from tillwatch.model.incident import Severity
-from tillwatch.model.text import LANGUAGES
-from tillwatch.schedule import MAX_INTERVAL, MIN_INTERVAL, parse_duration, parse_schedule
 
-T = TypeVar("T")
-
-_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
-_HOURS = re.compile(r"([01]\d|2[0-3]):[0-5]\d-(([01]\d|2[0-3]):[0-5]\d|24:00)", re.ASCII)
-_LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
-_CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
-_STORE_URL = re.compile(r"sqlite:///.+|postgresql\+psycopg://.+")
+#: No decimal in a till or an ERP has more digits behind the point.
+_MAX_SCALE = 12
 #: Keys of an audit's field that only make sense for some types; elsewhere they would be ignored without a word.
 _FIELD_KEYS = {
     "scale": ("decimal",),
@@ -44,91 +41,6 @@ _FIELD_KEYS = {
     "zone": ("date", "timestamp"),
     "precision": ("timestamp",),
 }
-#: No decimal in a till or an ERP has more digits behind the point.
-_MAX_SCALE = 12
-
-
-def _value(check: Callable[[str], T]) -> Callable[[Any], Any]:
-    """A validator from one that raises UsageError; values that are no text pass, pydantic judges them."""
-
-    def validate(value: Any) -> Any:
-        if not isinstance(value, str):
-            return value
-        try:
-            return check(value)
-        except UsageError as error:
-            raise ValueError(str(error)) from error
-
-    return validate
-
-
-def _like(pattern: re.Pattern[str], wanted: str) -> AfterValidator:
-    def check(value: str) -> str:
-        if value and not pattern.fullmatch(value):
-            raise ValueError(f"'{value}' is not {wanted}")
-        return value
-
-    return AfterValidator(check)
-
-
-def _duration(text: str) -> timedelta:
-    return parse_duration(text)
-
-
-def _interval(value: timedelta) -> timedelta:
-    if not MIN_INTERVAL <= value <= MAX_INTERVAL:
-        raise ValueError("an interval lies between 1s and 7d")
-    return value
-
-
-def _schedule(text: str) -> str:
-    # The zone decides when it fires, not whether it parses.
-    parse_schedule(text, ZoneInfo("UTC"))
-    return text
-
-
-def _matcher(text: str) -> str:
-    parse_matcher(text)
-    return text
-
-
-def _both_languages(value: Any) -> Any:
-    return dict.fromkeys(LANGUAGES, value) if isinstance(value, str) else value
-
-
-def _not_empty(value: str) -> str:
-    if not value.strip():
-        raise ValueError("the value is empty; write one or remove the key")
-    return value
-
-
-_DURATION_SCHEMA = WithJsonSchema({"type": "string", "pattern": "^([0-9]+(ms|s|m|h|d|w))+$", "examples": ["30s", "5m"]})
-Duration = Annotated[timedelta, BeforeValidator(_value(_duration)), _DURATION_SCHEMA]
-Every = Annotated[Duration, AfterValidator(_interval), _DURATION_SCHEMA]
-Id = Annotated[str, AfterValidator(_not_empty), _like(_ID, "an id; use letters, digits, '.', '_' and '-', at most 63")]
-#: Points at the id of something declared elsewhere; load checks that it is there.
-Reference = str
-Text = Annotated[
-    dict[Literal["en", "zh"], str],
-    BeforeValidator(_both_languages),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "string"},
-                {"type": "object", "properties": {"en": {"type": "string"}, "zh": {"type": "string"}}},
-            ]
-        }
-    ),
-]
-Hours = Annotated[str, _like(_HOURS, "opening hours; write for example 09:00-22:00")]
-LabelName = Annotated[str, _like(_LABEL, "a label name; use letters, digits and '_', no digit first")]
-ScheduleText = Annotated[
-    str,
-    AfterValidator(_value(_schedule)),
-    WithJsonSchema({"type": "string", "examples": ["*/15 * * * *", "@every 20s"]}),
-]
-MatcherText = Annotated[str, AfterValidator(_value(_matcher))]
-Argv = tuple[Annotated[str, AfterValidator(_not_empty)], ...]
 
 
 class Strict(BaseModel):
@@ -168,13 +80,13 @@ class Chain(Strict):
     name: Text = {}
     timezone: ZoneInfo
     locale: Literal["zh-CN", "en"] = "zh-CN"
-    currency: Annotated[str, _like(_CURRENCY, "a currency; write three capitals, for example CNY")]
+    currency: Currency
 
 
 class StoreSpec(Strict):
     """Where our own state lives; a relative SQLite path starts at the chain directory."""
 
-    url: Annotated[str, _like(_STORE_URL, "a store; write sqlite:///FILE or postgresql+psycopg://USER@HOST/NAME")]
+    url: StoreUrl
 
 
 class Listen(Strict):
@@ -368,3 +280,69 @@ FILE_KINDS: dict[str, type[ChainFile] | type[ChecksFile] | type[RoutesFile]] = {
     "checks": ChecksFile,
     "routes": RoutesFile,
 }
+
+
+class _Identified(Protocol):
+    @property
+    def id(self) -> str: ...
+
+
+Item = TypeVar("Item", bound=_Identified)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChainConfig:
+    """Everything a chain directory says. Look-ups raise UsageError with a suggestion when the id is unknown."""
+
+    root: Path
+    chain: Chain
+    store: StoreSpec
+    listen: Listen
+    sites: tuple[Site, ...] = ()
+    systems: tuple[System, ...] = ()
+    interfaces: tuple[Interface, ...] = ()
+    channels: tuple[Channel, ...] = ()
+    services: tuple[Service, ...] = ()
+    offenders: tuple[Offender, ...] = ()
+    probes: tuple[Probe, ...] = ()
+    audits: tuple[Audit, ...] = ()
+    route: Route
+    receivers: tuple[Receiver, ...] = ()
+    #: Prometheus rule files, absolute, in name order.
+    rules: tuple[Path, ...] = ()
+    #: Runbook files, absolute, in name order.
+    runbooks: tuple[Path, ...] = ()
+
+    def site(self, id: str) -> Site:
+        return _one(self.sites, id, "site")
+
+    def system(self, id: str) -> System:
+        return _one(self.systems, id, "system")
+
+    def interface(self, id: str) -> Interface:
+        return _one(self.interfaces, id, "interface")
+
+    def channel(self, id: str) -> Channel:
+        return _one(self.channels, id, "channel")
+
+    def receiver(self, id: str) -> Receiver:
+        return _one(self.receivers, id, "receiver")
+
+    def service(self, id: str) -> Service:
+        return _one(self.services, id, "service")
+
+    def offender(self, id: str) -> Offender:
+        return _one(self.offenders, id, "offender")
+
+    def probe(self, id: str) -> Probe:
+        return _one(self.probes, id, "probe")
+
+    def audit(self, id: str) -> Audit:
+        return _one(self.audits, id, "audit")
+
+
+def _one(items: Iterable[Item], identity: str, kind: str) -> Item:
+    known = {item.id: item for item in items}
+    if identity not in known:
+        raise UsageError(f"unknown {kind} '{identity}'{did_you_mean(identity, known)}")
+    return known[identity]
