@@ -128,7 +128,9 @@ def _parsed(url: str, root: Path | None) -> URL:
     if parsed.drivername not in {"sqlite", "sqlite+pysqlite"}:
         raise UsageError(f"store.url: '{parsed.drivername}' is not supported; use sqlite or postgresql+psycopg")
     if parsed.database in {None, "", ":memory:"} or str(parsed.database).startswith("file:"):
-        raise UsageError("store.url names no file; everything would be forgotten at exit: use sqlite:///var/tillwatch.db")
+        raise UsageError(
+            "store.url names no file; everything would be forgotten at exit: use sqlite:///var/tillwatch.db"
+        )
     path = Path(str(parsed.database))
     return parsed.set(database=str(root / path if root is not None else path))
 
@@ -166,7 +168,7 @@ def _postgresql(url: URL, lock_timeout_seconds: float) -> Engine:
         f"-c lock_timeout={milliseconds} -c statement_timeout={int(STATEMENT_TIMEOUT_SECONDS * 1000)} "
         "-c timezone=UTC -c idle_in_transaction_session_timeout=60000"
     )
-    engine = create_engine(
+    return create_engine(
         url,
         pool_pre_ping=True,
         pool_size=READERS_MAX,
@@ -179,7 +181,6 @@ def _postgresql(url: URL, lock_timeout_seconds: float) -> Engine:
             "options": settings,
         },
     )
-    return engine
 
 
 @contextmanager

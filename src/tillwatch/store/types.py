@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import TIMESTAMP, BigInteger, Dialect, Integer, String, Text
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-#: An automatic row number: 64 bits everywhere. Pass `autoincrement=True` and, on the table, `sqlite_autoincrement=True`,
+#: An automatic row number: 64 bits everywhere. Pass `autoincrement=True` and `sqlite_autoincrement=True` on the table,
 #: so that a number people have seen (an incident, a run) is never given to another row.
 RowId = BigInteger().with_variant(Integer, "sqlite")
 

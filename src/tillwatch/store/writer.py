@@ -158,7 +158,16 @@ class _BrokenByJob(Exception):
 
 
 #: SQLite's primary result codes that speak of the file or its lock, not of the statement.
-_SQLITE_TROUBLE = {5: "busy", 6: "locked", 8: "readonly", 10: "ioerr", 11: "corrupt", 13: "full", 14: "cantopen", 26: "notadb"}
+_SQLITE_TROUBLE = {
+    5: "busy",
+    6: "locked",
+    8: "readonly",
+    10: "ioerr",
+    11: "corrupt",
+    13: "full",
+    14: "cantopen",
+    26: "notadb",
+}
 #: PostgreSQL's classes: connection, resources, operator intervention (but a statement timeout), system, configuration.
 _POSTGRESQL_TROUBLE = ("08", "53", "57P", "58", "F0", "XX", "55P03")
 

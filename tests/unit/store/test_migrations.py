@@ -6,8 +6,8 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import create_engine, text
-
 from tests.support.postgres import Postgres
+
 from tillwatch.clock import ManualClock
 from tillwatch.errors import StoreError
 from tillwatch.store.db import Database

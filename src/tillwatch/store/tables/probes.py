@@ -13,8 +13,9 @@ probe_states = Table(
     Column("failures_in_a_row", Integer, nullable=False),
     Column("successes_in_a_row", Integer, nullable=False),
     Column("since", UtcDateTime),
-    # The alert raised for the failure that is going on; kept so that exactly this one is resolved.
-    Column("alertname", String, nullable=False),
+    # The labels of the alert that fires for the failure going on; kept so that exactly this one is resolved.
+    Column("alert_labels", JsonDocument, nullable=False),
+    Column("alert_since", UtcDateTime),
     # The last result, whole: the row of probe_results may have been pruned.
     Column("last", JsonDocument),
 )

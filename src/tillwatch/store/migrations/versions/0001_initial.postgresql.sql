@@ -46,6 +46,39 @@ CREATE TABLE leases (
 	CONSTRAINT pk_leases PRIMARY KEY (name)
 );
 
+CREATE TABLE outbox (
+	id BIGSERIAL NOT NULL,
+	key VARCHAR NOT NULL,
+	kind VARCHAR NOT NULL,
+	incident BIGINT,
+	version INTEGER NOT NULL,
+	repeat INTEGER NOT NULL,
+	receiver VARCHAR NOT NULL,
+	channel VARCHAR NOT NULL,
+	text TEXT NOT NULL,
+	state VARCHAR NOT NULL,
+	created_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	not_before TIMESTAMP WITH TIME ZONE NOT NULL,
+	finished_at TIMESTAMP WITH TIME ZONE,
+	lease_owner VARCHAR NOT NULL,
+	lease_until TIMESTAMP WITH TIME ZONE,
+	epoch INTEGER NOT NULL,
+	attempts INTEGER NOT NULL,
+	unknown_results INTEGER NOT NULL,
+	possible_repeat BOOLEAN NOT NULL,
+	payload TEXT,
+	code VARCHAR NOT NULL,
+	detail TEXT NOT NULL,
+	CONSTRAINT pk_outbox PRIMARY KEY (id),
+	CONSTRAINT uq_outbox_key UNIQUE (key)
+);
+
+CREATE INDEX ix_outbox_channel_incident_state ON outbox (channel, incident, state);
+
+CREATE INDEX ix_outbox_incident ON outbox (incident);
+
+CREATE INDEX ix_outbox_state_not_before ON outbox (state, not_before);
+
 CREATE TABLE probe_results (
 	id BIGSERIAL NOT NULL,
 	probe VARCHAR NOT NULL,
@@ -69,7 +102,8 @@ CREATE TABLE probe_states (
 	failures_in_a_row INTEGER NOT NULL,
 	successes_in_a_row INTEGER NOT NULL,
 	since TIMESTAMP WITH TIME ZONE,
-	alertname VARCHAR NOT NULL,
+	alert_labels TEXT NOT NULL,
+	alert_since TIMESTAMP WITH TIME ZONE,
 	last TEXT,
 	CONSTRAINT pk_probe_states PRIMARY KEY (probe)
 );
@@ -130,6 +164,20 @@ CREATE TABLE audit_differences (
 );
 
 CREATE INDEX ix_audit_differences_run_kind_number ON audit_differences (run, kind, number);
+
+CREATE TABLE outbox_attempts (
+	outbox BIGINT NOT NULL,
+	number INTEGER NOT NULL,
+	at TIMESTAMP WITH TIME ZONE NOT NULL,
+	owner VARCHAR NOT NULL,
+	result VARCHAR NOT NULL,
+	code VARCHAR NOT NULL,
+	detail TEXT NOT NULL,
+	seconds FLOAT NOT NULL,
+	possible_repeat BOOLEAN NOT NULL,
+	CONSTRAINT pk_outbox_attempts PRIMARY KEY (outbox, number),
+	CONSTRAINT fk_outbox_attempts_outbox FOREIGN KEY(outbox) REFERENCES outbox (id) ON DELETE CASCADE
+);
 
 CREATE TABLE repair_plans (
 	id BIGSERIAL NOT NULL,

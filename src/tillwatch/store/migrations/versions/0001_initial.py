@@ -1,4 +1,4 @@
-"""The first schema. Its statements stand beside it, one file a dialect, written by `tillwatch.store.migrations.render`."""
+"""The first schema. Its statements stand beside it, one file a dialect; `tillwatch.store.migrations.render` writes them."""
 
 from pathlib import Path
 

@@ -45,6 +45,38 @@ CREATE TABLE leases (
 	CONSTRAINT pk_leases PRIMARY KEY (name)
 );
 
+CREATE TABLE outbox (
+	id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+	"key" VARCHAR NOT NULL,
+	kind VARCHAR NOT NULL,
+	incident INTEGER,
+	version INTEGER NOT NULL,
+	repeat INTEGER NOT NULL,
+	receiver VARCHAR NOT NULL,
+	channel VARCHAR NOT NULL,
+	text TEXT NOT NULL,
+	state VARCHAR NOT NULL,
+	created_at VARCHAR(27) NOT NULL,
+	not_before VARCHAR(27) NOT NULL,
+	finished_at VARCHAR(27),
+	lease_owner VARCHAR NOT NULL,
+	lease_until VARCHAR(27),
+	epoch INTEGER NOT NULL,
+	attempts INTEGER NOT NULL,
+	unknown_results INTEGER NOT NULL,
+	possible_repeat BOOLEAN NOT NULL,
+	payload TEXT,
+	code VARCHAR NOT NULL,
+	detail TEXT NOT NULL,
+	CONSTRAINT uq_outbox_key UNIQUE ("key")
+);
+
+CREATE INDEX ix_outbox_channel_incident_state ON outbox (channel, incident, state);
+
+CREATE INDEX ix_outbox_incident ON outbox (incident);
+
+CREATE INDEX ix_outbox_state_not_before ON outbox (state, not_before);
+
 CREATE TABLE probe_results (
 	id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
 	probe VARCHAR NOT NULL,
@@ -67,7 +99,8 @@ CREATE TABLE probe_states (
 	failures_in_a_row INTEGER NOT NULL,
 	successes_in_a_row INTEGER NOT NULL,
 	since VARCHAR(27),
-	alertname VARCHAR NOT NULL,
+	alert_labels TEXT NOT NULL,
+	alert_since VARCHAR(27),
 	last TEXT,
 	CONSTRAINT pk_probe_states PRIMARY KEY (probe)
 );
@@ -127,6 +160,20 @@ CREATE TABLE audit_differences (
 );
 
 CREATE INDEX ix_audit_differences_run_kind_number ON audit_differences (run, kind, number);
+
+CREATE TABLE outbox_attempts (
+	outbox INTEGER NOT NULL,
+	number INTEGER NOT NULL,
+	at VARCHAR(27) NOT NULL,
+	owner VARCHAR NOT NULL,
+	result VARCHAR NOT NULL,
+	code VARCHAR NOT NULL,
+	detail TEXT NOT NULL,
+	seconds FLOAT NOT NULL,
+	possible_repeat BOOLEAN NOT NULL,
+	CONSTRAINT pk_outbox_attempts PRIMARY KEY (outbox, number),
+	CONSTRAINT fk_outbox_attempts_outbox FOREIGN KEY(outbox) REFERENCES outbox (id) ON DELETE CASCADE
+);
 
 CREATE TABLE repair_plans (
 	id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
