@@ -6,11 +6,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import ClassVar, Protocol
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from tillwatch.clock import Clock
-from tillwatch.config.schema import Interface, Probe, System
-from tillwatch.errors import Cause
+from tillwatch.config.schema import Interface, Probe, Strict, System
+from tillwatch.errors import Cause, SourceUnavailable
 from tillwatch.model.probe import Measurement, Outcome
 from tillwatch.probers.scrub import scrub
 from tillwatch.sources.base import Source
@@ -24,14 +24,16 @@ MAX_MEASUREMENTS = 5_000
 _METRIC_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
 
-class Options(BaseModel):
-    """Base of every prober's own options: strict, immutable."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
-
-
-class NoOptions(Options):
+class NoOptions(Strict):
     """For probers that take none."""
+
+
+class Unreachable(SourceUnavailable):
+    """The target could not be reached, said in both languages."""
+
+    def __init__(self, message: str, message_zh: str, *, cause: Cause) -> None:
+        super().__init__(message, cause=cause)
+        self.message_zh = message_zh
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,10 @@ MIN_SECRET_CHARACTERS = 4
 
 _URL_USER = re.compile(r"(?P<scheme>[a-zA-Z][a-zA-Z0-9+.-]*://)[^/\s@'\"]+@")
 # The prefix is bounded so that a long word costs linear, not quadratic, time.
-_NAMES = r"[\w-]{0,40}(?:pass(?:word|wd|phrase)?|pwd|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|credentials?|session[_-]?id)"
+_NAMES = (
+    r"[\w-]{0,40}(?:pass(?:word|wd|phrase)?|pwd|secret|token|api[_-]?key|access[_-]?key|private[_-]?key"
+    r"|credentials?|session[_-]?id)"
+)
 _PAIR = re.compile(
     rf"""(?P<name>{_NAMES})(?P<sep>["']?\s*[=:]\s*)(?P<quote>["']?)(?P<value>[^\s"'&,;}}\]]+)""", re.IGNORECASE
 )
