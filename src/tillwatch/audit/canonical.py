@@ -113,7 +113,7 @@ def canonical(rule: Rule) -> Canonical:
 
 def printable(value: object) -> str:
     """`value` as text that any store and any page can hold: no lone surrogates, no NUL, bounded length."""
-    text = value if isinstance(value, str) else repr(value)
+    text = str(value)
     text = text[:MAX_RAW_CHARACTERS] + "…" if len(text) > MAX_RAW_CHARACTERS else text
     return text.encode("utf-8", "backslashreplace").decode("utf-8").replace("\x00", "\\x00")
 

@@ -5,8 +5,7 @@ from zoneinfo import ZoneInfo
 
 from tillwatch.audit import value
 from tillwatch.audit.canonical import FieldType, Precision, Rule, Trim
-from tillwatch.config.load import ChainConfig
-from tillwatch.config.schema import Audit, Field
+from tillwatch.config.schema import Audit, ChainConfig, Field
 from tillwatch.errors import UsageError
 
 

@@ -8,7 +8,7 @@ import orjson
 from tillwatch.audit.canonical import Canonical, Rule, Unreadable, canonical, printable
 from tillwatch.audit.declare import Declared
 from tillwatch.errors import SchemaMismatch
-from tillwatch.model.audit import Row
+from tillwatch.model.audit import Row, Value
 
 #: Examples of unreadable values, keyless rows or repeated keys kept for the report; the counts are complete.
 MAX_EXAMPLES = 20
@@ -69,15 +69,17 @@ class Encoder:
                 f"{self._where}: a row has no field '{absent}'; the dataset must give {', '.join(self.columns)}"
             ) from error
 
-    def _encode_key(self, raw: list[object]) -> list[str] | None:
+    def _encode_key(self, raw: Sequence[Value]) -> list[str] | None:
         key: list[str] = []
         for (name, read), value in zip(self._key, raw, strict=True):
             try:
-                part = read(value)  # type: ignore[arg-type]
+                part = read(value)
             except Unreadable as error:
-                return self._keyless(f"{name}: {error}")
+                self._keyless(f"{name}: {error}")
+                return None
             if part is None:
-                return self._keyless(f"{name} is NULL in {printable(raw)}")
+                self._keyless(f"{name} is NULL")
+                return None
             key.append(part)
         return key
 

@@ -1,0 +1,203 @@
+"""One audit run from end to end, without a store: read, compare, settle, and say what was found."""
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+
+from tillwatch.audit import compare, plan, settle
+from tillwatch.audit.declare import Declared
+from tillwatch.audit.reading import Gate, Progress, SideFault, SideRead, Sides
+from tillwatch.audit.rows import MAX_EXAMPLES, decode_cells, decode_key
+from tillwatch.audit.spill import Pair, Spill, Stand
+from tillwatch.audit.verdict import Counts, decide
+from tillwatch.clock import Clock
+from tillwatch.errors import Cause, TillwatchError
+from tillwatch.model.audit import AuditReport, Difference, DifferenceKind, SideReport, Verdict
+from tillwatch.sources.base import Source
+
+#: Differences kept of one run, in key order; the counts and the value at risk are always complete. A person reads the
+#: first hundred, a repair handles thousands; a million stored rows would only say "everything differs".
+MAX_DIFFERENCES_KEPT = 10_000
+
+
+def ignore(progress: Progress) -> None:
+    """The progress of a run nobody watches."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """What to examine and under which conditions."""
+
+    declared: Declared
+    #: Gives the source of a system; may refuse.
+    open: Callable[[str], Source]
+    run: int
+    started_at: datetime
+    clock: Clock
+    stop: threading.Event = field(default_factory=threading.Event)
+    #: Called several times a second with the rows read so far.
+    alive: Callable[[Progress], None] = ignore
+
+
+def examine(order: Order) -> AuditReport:
+    """Run the audit and report. A side that fails, hangs or gives no evidence is a verdict, never an exception."""
+    spec = order.declared.spec
+    started = order.clock.monotonic()
+    progress = Progress()
+    gate = Gate(
+        clock=order.clock,
+        deadline=started + spec.timeout.total_seconds(),
+        timeout_seconds=spec.timeout.total_seconds(),
+        stop=order.stop,
+        alive=lambda: order.alive(progress),
+    )
+    found = _Found()
+    try:
+        left, right = order.open(spec.left.system), order.open(spec.right.system)
+        with Spill() as spill:
+            sides = Sides(order.declared, left, right, spill, gate)
+            progress = sides.progress
+            found.sides = sides
+            task = compare.Task(declared=order.declared, sides=sides, spill=spill, gate=gate)
+            choice = plan.choose(order.declared, left, right)
+            found.strategy, found.strategy_reason = choice.strategy.name, choice.reason
+            choice.strategy.find(task)
+            found.suspects = spill.count(Stand.PENDING)
+            found.rounds = settle.settle(task, spec.settle)
+            _collect(task, found)
+            found.verdict, found.reason = decide(found.counts())
+    except SideFault as fault:
+        found.verdict, found.reason = fault.verdict, str(fault)
+        found.cause = cause_of(fault.__cause__)
+    except TillwatchError as error:
+        found.verdict, found.reason = Verdict.FAILED, str(error)
+        found.cause = cause_of(error)
+    return _report(order, found, order.clock.monotonic() - started)
+
+
+@dataclass(kw_only=True)
+class _Found:
+    """What a run has found so far; complete when it ends, also when it ends early."""
+
+    sides: Sides | None = None
+    strategy: str = ""
+    strategy_reason: str = ""
+    suspects: int = 0
+    rounds: int = 0
+    by_kind: dict[DifferenceKind, int] = field(default_factory=lambda: dict.fromkeys(DifferenceKind, 0))
+    cleared: int = 0
+    unsettled: int = 0
+    unsettled_keys: list[Mapping[str, str]] = field(default_factory=list)
+    value_at_risk: Decimal = Decimal(0)
+    differences: list[Difference] = field(default_factory=list)
+    verdict: Verdict = Verdict.FAILED
+    reason: str = ""
+    cause: Cause = Cause.NONE
+
+    def counts(self) -> Counts:
+        unreadable = sum(read.faults.unreadable for read in self.sides.reads.values()) if self.sides else 0
+        return Counts(
+            missing=self.by_kind[DifferenceKind.MISSING],
+            extra=self.by_kind[DifferenceKind.EXTRA],
+            changed=self.by_kind[DifferenceKind.CHANGED],
+            unsettled=self.unsettled,
+            unreadable=unreadable,
+        )
+
+
+def cause_of(error: BaseException | None) -> Cause:
+    """The cause a source gave, none for anything else."""
+    cause = getattr(error, "cause", Cause.NONE)
+    return cause if isinstance(cause, Cause) else Cause.NONE
+
+
+def _collect(task: compare.Task, found: _Found) -> None:
+    """Turn confirmed suspects into differences: count and price all, keep the first MAX_DIFFERENCES_KEPT."""
+    differ = compare.Difference(task.declared.fields)
+    for number, pair in enumerate(task.spill.suspects(Stand.CONFIRMED)):
+        if number % compare.ROWS_PER_LOOK == 0:
+            task.gate.check("collecting the differences")
+        difference = describe(task.declared, pair, differ.fields(pair) or ())
+        found.by_kind[difference.kind] += 1
+        found.value_at_risk += difference.value_at_risk
+        if len(found.differences) < MAX_DIFFERENCES_KEPT:
+            found.differences.append(difference)
+    found.cleared = task.spill.count(Stand.CLEARED)
+    found.unsettled = task.spill.count(Stand.PENDING)
+    for pair in task.spill.suspects(Stand.PENDING):
+        if len(found.unsettled_keys) >= MAX_EXAMPLES:
+            break
+        found.unsettled_keys.append(decode_key(task.declared, pair.key))
+
+
+def describe(declared: Declared, pair: Pair, fields: tuple[str, ...]) -> Difference:
+    """A pair of rows as a difference, in canonical text, with what it is worth."""
+    key = decode_key(declared, pair.key)
+    left = right = None
+    if pair.left is not None:
+        context = decode_cells(declared.left_context, pair.left.context)
+        left = {**decode_cells(declared.fields, pair.left.cells), **context}
+    if pair.right is not None:
+        context = decode_cells(declared.right_context, pair.right.context)
+        right = {**decode_cells(declared.fields, pair.right.cells), **context}
+    kind = DifferenceKind.CHANGED
+    if left is None or right is None:
+        kind = DifferenceKind.EXTRA if left is None else DifferenceKind.MISSING
+    worth = declared.value.of(
+        {**key, **left} if left is not None else None, {**key, **right} if right is not None else None
+    )
+    return Difference(kind=kind, key=key, left=left, right=right, fields=fields, value_at_risk=worth)
+
+
+def _side(read: SideRead | None, system: str, dataset: str) -> SideReport:
+    if read is None:
+        return SideReport(system=system, dataset=dataset, rows=0)
+    return SideReport(
+        system=system, dataset=dataset, rows=read.rows, bytes_read=read.bytes_read, requests=read.requests
+    )
+
+
+def _report(order: Order, found: _Found, seconds: float) -> AuditReport:
+    spec = order.declared.spec
+    reads = found.sides.reads if found.sides else {}
+    left = _side(reads.get("left"), spec.left.system, spec.left.dataset)
+    right = _side(reads.get("right"), spec.right.system, spec.right.dataset)
+    counts = found.counts()
+    evidence: dict[str, object] = {
+        "suspects": found.suspects,
+        "settle_rounds": found.rounds,
+        "cleared": found.cleared,
+        "differences_kept": len(found.differences),
+    }
+    if found.cause:
+        evidence["cause"] = str(found.cause)
+    if found.unsettled_keys:
+        evidence["unsettled_keys"] = found.unsettled_keys
+    for name, read in reads.items():
+        if read.faults.unreadable:
+            evidence[f"unreadable_{name}"] = {
+                "count": read.faults.unreadable,
+                "examples": list(read.faults.unreadable_examples),
+            }
+    return AuditReport(
+        run=order.run,
+        audit=spec.id,
+        verdict=found.verdict,
+        reason=found.reason,
+        left=left,
+        right=right,
+        missing=counts.missing,
+        extra=counts.extra,
+        changed=counts.changed,
+        unsettled=counts.unsettled,
+        value_at_risk=found.value_at_risk,
+        differences=tuple(found.differences),
+        strategy=found.strategy,
+        strategy_reason=found.strategy_reason,
+        bytes_read=left.bytes_read + right.bytes_read,
+        started_at=order.started_at,
+        seconds=seconds,
+        evidence=evidence,
+    )

@@ -1,0 +1,24 @@
+"""Which strategy compares this audit, and why. The only place that chooses; strategies do not know each other."""
+
+from dataclasses import dataclass
+
+from tillwatch.audit.compare import Strategy, Stream
+from tillwatch.audit.declare import Declared
+from tillwatch.sources.base import Source
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """A strategy and a sentence that says why."""
+
+    strategy: Strategy
+    reason: str
+
+
+def choose(declared: Declared, left: Source, right: Source) -> Choice:
+    """The cheapest strategy that proves what the audit asks."""
+    return Choice(
+        strategy=Stream(),
+        reason=f"{declared.spec.left.system} ({left.kind}) and {declared.spec.right.system} ({right.kind}) have no "
+        "digest in common, so every row is read and compared here",
+    )

@@ -1,0 +1,255 @@
+"""Reading both sides at once into the spill: in bounded batches, under one deadline, and checked against their own
+count.
+
+Each side is read on a thread of its own, because a source may block; the caller's thread alone encodes and spills. A
+side that hangs is left behind when the deadline passes: its thread ends when the source's own timeout lets it go.
+"""
+
+import queue
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from tillwatch.audit.declare import Declared
+from tillwatch.audit.rows import Encoded, Encoder, Faults
+from tillwatch.audit.spill import Spill
+from tillwatch.clock import Clock
+from tillwatch.errors import TillwatchError
+from tillwatch.model.audit import Row, Verdict
+from tillwatch.sources.base import Source, Tail
+
+#: Batches waiting between readers and the spill: enough to keep both busy, few enough to bound memory.
+MAX_BATCHES_WAITING = 8
+#: How often the deadline and a request to stop are looked at while a side is silent.
+POLL_SECONDS = 0.1
+#: A side that moved while it was read is read once more; a second time it is not evidence.
+MAX_READS = 2
+
+SIDES = ("left", "right")
+
+
+class SideFault(TillwatchError):
+    """The comparison cannot go on; `verdict` is failed or inconclusive and the message is the reason."""
+
+    def __init__(self, message: str, *, verdict: Verdict = Verdict.FAILED) -> None:
+        super().__init__(message)
+        self.verdict = verdict
+
+
+@dataclass(kw_only=True)
+class Gate:
+    """What every step of an audit asks before it goes on: the deadline, a request to stop, and a sign of life."""
+
+    clock: Clock
+    #: Monotonic seconds; moved on by the time spent waiting for rows to settle.
+    deadline: float
+    timeout_seconds: float
+    stop: threading.Event
+    #: Called often and cheaply: renews the lease of the run and shows progress.
+    alive: Callable[[], None] = lambda: None
+
+    def check(self, doing: str) -> None:
+        """Raises SideFault when time is up or the audit was told to stop."""
+        self.alive()
+        if self.stop.is_set():
+            raise SideFault(f"stopped while {doing}; run the audit again")
+        if self.clock.monotonic() >= self.deadline:
+            raise SideFault(
+                f"not finished after {self.timeout_seconds:g} s, while {doing}; raise the audit's timeout or look at "
+                "why the side is slow"
+            )
+
+
+@dataclass(kw_only=True)
+class SideRead:
+    """What reading one side gave, over all its readings."""
+
+    name: str
+    system: str
+    dataset: str
+    rows: int = 0
+    bytes_read: int = 0
+    requests: int = 0
+    reads: int = 0
+    #: Every key seen so far is written by the system exactly as we compare it, so rows can be asked for by key.
+    exact_keys: bool = True
+    faults: Faults = field(default_factory=Faults)
+
+    def __str__(self) -> str:
+        return f"{self.system}.{self.dataset}"
+
+
+@dataclass(kw_only=True)
+class Progress:
+    """Rows read so far, for whoever watches."""
+
+    left: int = 0
+    right: int = 0
+
+
+_Item = tuple[str, "list[Row] | Tail | BaseException"]
+
+
+class Sides:
+    """Both sides of one audit run and everything read from them."""
+
+    def __init__(self, declared: Declared, left: Source, right: Source, spill: Spill, gate: Gate) -> None:
+        self._declared = declared
+        self._sources: Mapping[str, Source] = {"left": left, "right": right}
+        self._spill = spill
+        self._gate = gate
+        self.progress = Progress()
+        spec = declared.spec
+        self.reads: Mapping[str, SideRead] = {
+            "left": SideRead(name="left", system=spec.left.system, dataset=spec.left.dataset),
+            "right": SideRead(name="right", system=spec.right.system, dataset=spec.right.dataset),
+        }
+
+    @property
+    def left(self) -> SideRead:
+        return self.reads["left"]
+
+    @property
+    def right(self) -> SideRead:
+        return self.reads["right"]
+
+    def can_ask_by_key(self) -> bool:
+        """Whether both systems can be asked for single rows and write their keys as we compare them."""
+        return all(self._sources[side].capabilities.keys and self.reads[side].exact_keys for side in SIDES)
+
+    def read_all(self, *, pending_only: bool = False) -> None:
+        """Both datasets from end to end; with `pending_only` only rows of pending suspects are kept.
+
+        A side whose count or stability speaks against the reading is read once more. Raises SideFault.
+        """
+        todo: Sequence[str] = SIDES
+        for attempt in range(1, MAX_READS + 1):
+            doubts = self._read(todo, keys=None, pending_only=pending_only)
+            todo = [side for side in SIDES if doubts.get(side)]
+            if not todo:
+                return
+            if attempt == MAX_READS:
+                raise SideFault(
+                    "; ".join(doubts[side] for side in todo) + "; read twice, so this is no evidence of drift",
+                    verdict=Verdict.INCONCLUSIVE,
+                )
+
+    def read_keys(self, keys: Sequence[Mapping[str, str]]) -> None:
+        """Only the rows under `keys`, from both sides. Raises SideFault."""
+        doubts = self._read(SIDES, keys=keys, pending_only=True)
+        if wrong := [doubt for doubt in doubts.values() if doubt]:
+            raise SideFault("; ".join(wrong), verdict=Verdict.INCONCLUSIVE)
+
+    def _read(
+        self, todo: Sequence[str], *, keys: Sequence[Mapping[str, str]] | None, pending_only: bool
+    ) -> dict[str, str]:
+        """Read the sides in `todo`; what speaks against each reading, empty when nothing does."""
+        box: queue.Queue[_Item] = queue.Queue(MAX_BATCHES_WAITING)
+        cancel = threading.Event()
+        encoders: dict[str, Encoder] = {}
+        for side in todo:
+            self._spill.clear(side)
+            context = self._declared.left_context if side == "left" else self._declared.right_context
+            encoders[side] = Encoder(self._declared, context, str(self.reads[side]))
+            self._start(side, encoders[side].columns, keys, box, cancel)
+        read: dict[str, int] = dict.fromkeys(todo, 0)
+        doubts: dict[str, str] = {}
+        try:
+            while len(doubts) < len(todo):
+                side, item = self._take(box, [side for side in todo if side not in doubts])
+                if isinstance(item, Tail):
+                    doubts[side] = self._finished(side, item, read[side], encoders[side], whole=not pending_only)
+                elif isinstance(item, BaseException):
+                    raise self._fault(side, item)
+                else:
+                    read[side] += len(item)
+                    self._keep(side, item, encoders[side], pending_only=pending_only)
+                    setattr(self.progress, side, read[side])
+        finally:
+            cancel.set()
+        return doubts
+
+    def _start(
+        self,
+        side: str,
+        columns: Sequence[str],
+        keys: Sequence[Mapping[str, str]] | None,
+        box: "queue.Queue[_Item]",
+        cancel: threading.Event,
+    ) -> None:
+        source, dataset = self._sources[side], self.reads[side].dataset
+
+        def put(item: "list[Row] | Tail | BaseException") -> bool:
+            while not cancel.is_set():
+                try:
+                    box.put((side, item), timeout=POLL_SECONDS)
+                except queue.Full:
+                    continue
+                return True
+            return False
+
+        def read() -> None:
+            try:
+                with source.read(dataset, columns, keys=keys) as reading:
+                    for batch in reading:
+                        if not put(batch):
+                            return
+                    put(reading.tail)
+            except BaseException as error:
+                put(error)
+
+        name = f"audit-{self._declared.spec.id}-{side}"
+        threading.Thread(target=read, name=name, daemon=True).start()
+
+    def _take(self, box: "queue.Queue[_Item]", open_sides: Sequence[str]) -> _Item:
+        while True:
+            self._gate.check("reading " + " and ".join(str(self.reads[side]) for side in open_sides))
+            try:
+                return box.get(timeout=POLL_SECONDS)
+            except queue.Empty:
+                continue
+
+    def _keep(self, side: str, batch: Sequence[Row], encoder: Encoder, *, pending_only: bool) -> None:
+        try:
+            encoded = [row for row in map(encoder.encode, batch) if row is not None]
+        except TillwatchError as error:
+            raise SideFault(str(error)) from error
+        if not pending_only and not all(map(_is_exact, encoded)):
+            self.reads[side].exact_keys = False
+        self._spill.add(side, encoded, pending_only=pending_only)
+
+    def _finished(self, side: str, tail: Tail, rows: int, encoder: Encoder, *, whole: bool) -> str:
+        read = self.reads[side]
+        read.reads += 1
+        read.bytes_read += tail.bytes_read
+        read.requests += tail.requests
+        if whole:
+            read.rows = rows
+            read.faults = encoder.faults
+        return doubt(str(read), tail, rows)
+
+    def _fault(self, side: str, error: BaseException) -> SideFault:
+        name = self.reads[side]
+        if isinstance(error, SideFault):
+            return error
+        if isinstance(error, TillwatchError):
+            fault = SideFault(f"{name} could not be read: {error}")
+        else:
+            fault = SideFault(f"{name} could not be read, a defect of the source: {type(error).__name__}: {error}")
+        fault.__cause__ = error
+        return fault
+
+
+def _is_exact(row: Encoded) -> bool:
+    return row.exact
+
+
+def doubt(name: str, tail: Tail, rows: int) -> str:
+    """What speaks against a finished reading of `rows` rows; empty when nothing does."""
+    if tail.rows != rows:
+        return f"{name} says it gave {tail.rows} rows, {rows} arrived"
+    if tail.server_count is not None and tail.server_count != rows:
+        return f"{name} counts {tail.server_count} rows, {rows} arrived"
+    if not tail.stable:
+        return f"{name} changed while it was read"
+    return ""

@@ -1,0 +1,198 @@
+"""Rows of both sides on disk while they are compared, so that memory is bounded whatever the size of the dataset.
+
+A private temporary SQLite database: it stays in its page cache while it is small, spills to disk when it is not, sorts
+with SQLite's external merge sort, and is gone when the process ends, however it ends. The operating system decides
+where it lies (SQLITE_TMPDIR, TMPDIR, /var/tmp, /tmp).
+"""
+
+import enum
+import sqlite3
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from tillwatch.audit.rows import Encoded
+from tillwatch.errors import UnavailableError
+
+#: Page cache, and with it the memory of one sort, in KiB. Three of them at most are in use at once.
+CACHE_KIB = 32_768
+
+
+class Stand(enum.IntEnum):
+    """Where a suspect stands while the audit waits for rows in flight to settle."""
+
+    PENDING = 0
+    CONFIRMED = 1
+    CLEARED = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Half:
+    """What one side holds under one key, as bytes."""
+
+    cells: bytes
+    context: bytes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pair:
+    """Both sides of one key; None = no such row there."""
+
+    key: bytes
+    left: Half | None
+    right: Half | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Repeated:
+    """Keys that stand more than once on one side."""
+
+    keys: int
+    examples: tuple[bytes, ...]
+
+
+class Spill:
+    """Two tables of rows (`left`, `right`) and one of suspects. One thread uses it."""
+
+    def __init__(self, *, cache_kib: int = CACHE_KIB) -> None:
+        self._connection = sqlite3.connect("", isolation_level=None)
+        for pragma in ("journal_mode=OFF", "synchronous=OFF", "temp_store=FILE", f"cache_size=-{cache_kib}"):
+            self._connection.execute(f"PRAGMA {pragma}")
+        self._connection.execute(
+            "CREATE TABLE suspects (key BLOB PRIMARY KEY, left BLOB, left_context BLOB, right BLOB,"
+            " right_context BLOB, stand INTEGER NOT NULL) WITHOUT ROWID"
+        )
+        for side in ("left", "right"):
+            self.clear(side)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._connection.close()
+
+    def clear(self, side: str) -> None:
+        """Forget the rows of `side`."""
+        self._connection.execute(f"DROP TABLE IF EXISTS {_table(side)}")
+        self._connection.execute(f"CREATE TABLE {_table(side)} (key BLOB, cells BLOB, context BLOB)")
+
+    def add(self, side: str, rows: Sequence[Encoded], *, pending_only: bool = False) -> None:
+        """Append rows; with `pending_only` those whose key is no pending suspect are dropped."""
+        wanted = " WHERE EXISTS (SELECT 1 FROM suspects WHERE key = ?1 AND stand = 0)" if pending_only else ""
+        try:
+            self._connection.executemany(
+                f"INSERT INTO {_table(side)} SELECT ?1, ?2, ?3{wanted}",
+                [(row.key, row.cells, row.context) for row in rows],
+            )
+        except sqlite3.OperationalError as error:
+            raise _full(error) from error
+
+    def repeated(self, side: str, *, examples: int) -> Repeated:
+        """Keys that stand on `side` more than once."""
+        try:
+            cursor = self._connection.execute(
+                f"SELECT key, count(*) OVER () FROM {_table(side)} GROUP BY key HAVING count(*) > 1 LIMIT ?",
+                (examples,),
+            )
+            rows = cursor.fetchall()
+        except sqlite3.OperationalError as error:
+            raise _full(error) from error
+        return Repeated(keys=rows[0][1] if rows else 0, examples=tuple(row[0] for row in rows))
+
+    def unequal(self) -> Iterator[Pair]:
+        """Keys on which the sides differ byte by byte, in key order: a merge of both sides sorted."""
+        left, right = self._sorted("left"), self._sorted("right")
+        one, other = next(left, None), next(right, None)
+        while one is not None or other is not None:
+            if other is None or (one is not None and one[0] < other[0]):
+                assert one is not None
+                yield Pair(key=one[0], left=Half(cells=one[1], context=one[2]), right=None)
+                one = next(left, None)
+            elif one is None or other[0] < one[0]:
+                yield Pair(key=other[0], left=None, right=Half(cells=other[1], context=other[2]))
+                other = next(right, None)
+            else:
+                if one[1] != other[1]:
+                    yield Pair(
+                        key=one[0],
+                        left=Half(cells=one[1], context=one[2]),
+                        right=Half(cells=other[1], context=other[2]),
+                    )
+                one, other = next(left, None), next(right, None)
+
+    def _sorted(self, side: str) -> Iterator[tuple[bytes, bytes, bytes]]:
+        try:
+            yield from self._connection.execute(f"SELECT key, cells, context FROM {_table(side)} ORDER BY key")
+        except sqlite3.OperationalError as error:
+            raise _full(error) from error
+
+    def suspect(self, pair: Pair, stand: Stand = Stand.PENDING) -> None:
+        """Add a suspect, or say anew what both sides hold under its key and where it stands."""
+        left, right = pair.left, pair.right
+        try:
+            self._connection.execute(
+                "INSERT OR REPLACE INTO suspects VALUES (?, ?, ?, ?, ?, ?)",
+                (
+                    pair.key,
+                    left.cells if left else None,
+                    left.context if left else None,
+                    right.cells if right else None,
+                    right.context if right else None,
+                    stand,
+                ),
+            )
+        except sqlite3.OperationalError as error:
+            raise _full(error) from error
+
+    def confirm_all(self) -> None:
+        """Every pending suspect is a difference: nothing is waited for."""
+        self._connection.execute("UPDATE suspects SET stand = 1 WHERE stand = 0")
+
+    def count(self, stand: Stand) -> int:
+        return int(self._connection.execute("SELECT count(*) FROM suspects WHERE stand = ?", (stand,)).fetchone()[0])
+
+    def suspects(self, stand: Stand) -> Iterator[Pair]:
+        """Suspects that stand so, in key order."""
+        for key, left, left_context, right, right_context in self._connection.execute(
+            "SELECT key, left, left_context, right, right_context FROM suspects WHERE stand = ? ORDER BY key", (stand,)
+        ):
+            yield Pair(key=key, left=_half(left, left_context), right=_half(right, right_context))
+
+    def again(self) -> Iterator[tuple[Pair, Pair]]:
+        """Pending suspects as they stood and as the sides hold them now.
+
+        Read in slices: the caller changes suspects while it iterates.
+        """
+        for side in ("left", "right"):
+            self._connection.execute(f"CREATE INDEX IF NOT EXISTS {side}_key ON {_table(side)} (key)")
+        last = b""
+        while rows := self._connection.execute(
+            "SELECT s.key, s.left, s.left_context, s.right, s.right_context, l.cells, l.context, r.cells, r.context"
+            " FROM suspects s LEFT JOIN left_rows l ON l.key = s.key LEFT JOIN right_rows r ON r.key = s.key"
+            " WHERE s.stand = 0 AND s.key > ? ORDER BY s.key LIMIT 1000",
+            (last,),
+        ).fetchall():
+            for row in rows:
+                yield (
+                    Pair(key=row[0], left=_half(row[1], row[2]), right=_half(row[3], row[4])),
+                    Pair(key=row[0], left=_half(row[5], row[6]), right=_half(row[7], row[8])),
+                )
+            last = rows[-1][0]
+
+
+def _table(side: str) -> str:
+    return {"left": "left_rows", "right": "right_rows"}[side]
+
+
+def _half(cells: bytes | None, context: bytes | None) -> Half | None:
+    return None if cells is None else Half(cells=cells, context=context or b"[]")
+
+
+def _full(error: sqlite3.Error) -> UnavailableError:
+    return UnavailableError(
+        f"the temporary files of the comparison cannot be written ({error}); free space in the temporary folder, or "
+        "point TMPDIR at a larger one"
+    )

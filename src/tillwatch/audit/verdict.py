@@ -1,0 +1,206 @@
+"""What an audit run means: its verdict, and the alerts that follow from it. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import ROUND_HALF_UP, Decimal
+
+from tillwatch.config.schema import Audit, ChainConfig
+from tillwatch.errors import Cause
+from tillwatch.model.alert import Alert
+from tillwatch.model.audit import AuditReport, Difference, Verdict
+from tillwatch.model.incident import Severity
+
+DRIFT = "Drift"
+INCONCLUSIVE = "AuditInconclusive"
+SOURCE = "audit"
+
+#: Differences shown in an incident; the audit report has the rest.
+MAX_DIFFERENCES_IN_EVIDENCE = 20
+_CENT = Decimal("0.01")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counts:
+    """What a finished comparison counted."""
+
+    missing: int
+    extra: int
+    changed: int
+    unsettled: int
+    #: Values that could not be read as their declared type.
+    unreadable: int
+
+    @property
+    def differences(self) -> int:
+        return self.missing + self.extra + self.changed
+
+
+def decide(counts: Counts) -> tuple[Verdict, str]:
+    """The verdict of a comparison that went through, and why.
+
+    1. One confirmed difference is drift, whatever else is unclear.
+    2. What keeps moving or cannot be read is not proven equal: inconclusive.
+    3. Otherwise clean.
+    """
+    notes = []
+    if counts.unsettled:
+        notes.append(f"{counts.unsettled} rows differ but kept moving")
+    if counts.unreadable:
+        notes.append(f"{counts.unreadable} values cannot be read as their declared type")
+    if counts.differences:
+        found = f"{counts.missing} missing, {counts.extra} extra, {counts.changed} changed"
+        return Verdict.DRIFT, "; ".join([found, *notes])
+    if notes:
+        return Verdict.INCONCLUSIVE, "; ".join(notes)
+    return Verdict.CLEAN, "both sides agree"
+
+
+def money(amount: Decimal) -> str:
+    """Two decimals, half-up, no exponent."""
+    return format(amount.quantize(_CENT, ROUND_HALF_UP), "f")
+
+
+def alerts(report: AuditReport, spec: Audit, config: ChainConfig) -> tuple[Alert, ...]:
+    """The alerts one report raises or resolves.
+
+    | verdict      | Drift     | AuditInconclusive |
+    |--------------|-----------|-------------------|
+    | clean        | resolved  | resolved          |
+    | drift        | firing    | resolved          |
+    | inconclusive | –         | firing            |
+    | failed       | –         | firing            |
+
+    Drift is resolved by a clean run only. AuditInconclusive says that nothing is known; a run that reached a verdict
+    ends it, also when that verdict is drift.
+    """
+    ended = report.started_at + timedelta(seconds=report.seconds)
+    if report.verdict is Verdict.CLEAN:
+        return (
+            _alert(DRIFT, spec.severity, report, spec, config, ends_at=ended),
+            _alert(INCONCLUSIVE, Severity.WARNING, report, spec, config, ends_at=ended),
+        )
+    if report.verdict is Verdict.DRIFT:
+        return (
+            _alert(DRIFT, spec.severity, report, spec, config),
+            _alert(INCONCLUSIVE, Severity.WARNING, report, spec, config, ends_at=ended),
+        )
+    return (_alert(INCONCLUSIVE, Severity.WARNING, report, spec, config),)
+
+
+def _alert(
+    name: str,
+    severity: Severity,
+    report: AuditReport,
+    spec: Audit,
+    config: ChainConfig,
+    *,
+    ends_at: datetime | None = None,
+) -> Alert:
+    labels = {"alertname": name, "severity": str(severity), "audit": spec.id}
+    if spec.interface:
+        labels["interface"] = spec.interface
+    if site := _site(spec, config):
+        labels["site"] = site
+    return Alert(
+        labels=labels,
+        annotations=_annotations(name, report, spec, config),
+        starts_at=report.started_at,
+        ends_at=ends_at,
+        source=SOURCE,
+        evidence=evidence(report),
+    )
+
+
+def _site(spec: Audit, config: ChainConfig) -> str:
+    """The shop an audit is about: its interface's, else that of the one side that stands in a shop of its own."""
+    if spec.interface:
+        interface = config.interface(spec.interface)
+        if interface.site:
+            return interface.site
+    sites = {config.system(side.system).site for side in (spec.left, spec.right)} - {""}
+    return sites.pop() if len(sites) == 1 else ""
+
+
+def _annotations(name: str, report: AuditReport, spec: Audit, config: ChainConfig) -> Mapping[str, str]:
+    english = spec.name.get("en") or spec.id
+    chinese = spec.name.get("zh") or spec.name.get("en") or spec.id
+    currency = config.chain.currency
+    rows = report.missing + report.extra + report.changed
+    worth = f"{money(report.value_at_risk)} {currency}"
+    if report.verdict is Verdict.CLEAN:
+        return {
+            "summary": f"{english}: both sides agree",
+            "summary_zh": f"{chinese}：两侧一致",
+            "cause": str(Cause.NONE),
+        }
+    if name == DRIFT or report.verdict is Verdict.DRIFT:
+        detail = f"{report.missing} missing, {report.extra} extra, {report.changed} changed"
+        detail_zh = f"缺失 {report.missing}，多余 {report.extra}，不一致 {report.changed}"
+        return {
+            "summary": f"{english}: {rows} rows differ between {report.left.system} and {report.right.system} "
+            f"({detail}), {worth} at risk",
+            "summary_zh": f"{chinese}：{report.left.system} 与 {report.right.system} 有 {rows} 行差异"
+            f"（{detail_zh}），涉及金额 {worth}",
+            "cause": str(Cause.DATA),
+        }
+    state, state_zh = ("failed", "失败") if report.verdict is Verdict.FAILED else ("was inconclusive", "无法得出结论")
+    return {
+        "summary": f"{english}: the audit {state}: {report.reason}",
+        "summary_zh": f"{chinese}：对账{state_zh}：{report.reason}",
+        "cause": str(report.evidence.get("cause") or Cause.DATA),
+    }
+
+
+def evidence(report: AuditReport) -> dict[str, object]:
+    """What an incident keeps of a report; JSON values only."""
+    return {
+        "run": report.run,
+        "audit": report.audit,
+        "verdict": str(report.verdict),
+        "reason": report.reason,
+        "left": {"system": report.left.system, "dataset": report.left.dataset, "rows": report.left.rows},
+        "right": {"system": report.right.system, "dataset": report.right.dataset, "rows": report.right.rows},
+        "missing": report.missing,
+        "extra": report.extra,
+        "changed": report.changed,
+        "unsettled": report.unsettled,
+        "value_at_risk": money(report.value_at_risk),
+        "differences": [difference_document(row) for row in report.differences[:MAX_DIFFERENCES_IN_EVIDENCE]],
+    }
+
+
+def difference_document(row: Difference) -> dict[str, object]:
+    """One difference as JSON, the shape of `audit run --json`."""
+    return {
+        "kind": str(row.kind),
+        "key": dict(row.key),
+        "left": None if row.left is None else dict(row.left),
+        "right": None if row.right is None else dict(row.right),
+        "fields": list(row.fields),
+        "value_at_risk": money(row.value_at_risk),
+    }
+
+
+def document(report: AuditReport) -> dict[str, object]:
+    """The document of `audit run --json` and of the API."""
+    return {
+        "run": report.run,
+        "audit": report.audit,
+        "verdict": str(report.verdict),
+        "reason": report.reason,
+        "left": {"system": report.left.system, "dataset": report.left.dataset, "rows": report.left.rows},
+        "right": {"system": report.right.system, "dataset": report.right.dataset, "rows": report.right.rows},
+        "missing": report.missing,
+        "extra": report.extra,
+        "changed": report.changed,
+        "unsettled": report.unsettled,
+        "value_at_risk": money(report.value_at_risk),
+        "differences": [difference_document(row) for row in report.differences],
+        "strategy": report.strategy,
+        "strategy_reason": report.strategy_reason,
+        "bytes_read": report.bytes_read,
+        "seconds": round(report.seconds, 3),
+        "started_at": report.started_at.isoformat(),
+        "evidence": dict(report.evidence),
+    }
