@@ -1,16 +1,18 @@
 """A database as a source: streaming, read only, one snapshot a reading."""
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import ClassVar
 
-from sqlalchemy import Connection, inspect, select
+from sqlalchemy import Connection, inspect, select, text
 from sqlalchemy.exc import NoSuchTableError
 
 from tillwatch.clock import Clock
 from tillwatch.config.bind import did_you_mean
 from tillwatch.errors import SchemaMismatch
+from tillwatch.model.audit import Row
 from tillwatch.sources.base import (
     BATCH_ROWS,
     Breaker,
@@ -23,6 +25,7 @@ from tillwatch.sources.base import (
     ReadOnly,
 )
 from tillwatch.sources.checks import Checklist
+from tillwatch.sources.sql import values
 from tillwatch.sources.sql.database import Database
 from tillwatch.sources.sql.options import SqlDataset, SqlOptions
 from tillwatch.sources.sql.reading import Request, reading
@@ -96,6 +99,18 @@ class SqlSource(ReadOnly):
             batch_rows=self._batch_rows,
         )
         return reading(self._database, request, clock=self._clock)
+
+    def query(self, statement: str, *, limit: int) -> list[Row]:
+        """The first `limit` rows of a reading statement that belongs to no dataset, by column name."""
+        zone = self._options.timezone
+        # A colon in the statement is its own, never a parameter.
+        body = text(re.sub(r"(?<!\\):", r"\:", statement))
+        with self._database.connection() as connection, connection.execute(body) as result:
+            names = list(result.keys())
+            return [
+                {name: values.canonical(cell, zone) for name, cell in zip(names, row, strict=True)}
+                for row in result.fetchmany(limit)
+            ]
 
     def close(self) -> None:
         self._database.close()
