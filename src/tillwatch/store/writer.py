@@ -158,16 +158,8 @@ class _BrokenByJob(Exception):
 
 
 #: SQLite's primary result codes that speak of the file or its lock, not of the statement.
-_SQLITE_TROUBLE = {
-    5: "busy",
-    6: "locked",
-    8: "readonly",
-    10: "ioerr",
-    11: "corrupt",
-    13: "full",
-    14: "cantopen",
-    26: "notadb",
-}
+#: Busy, locked, read-only, I/O error, corrupt, full, cannot open, no database.
+_SQLITE_TROUBLE = {5, 6, 8, 10, 11, 13, 14, 26}
 #: PostgreSQL's classes: connection, resources, operator intervention (but a statement timeout), system, configuration.
 _POSTGRESQL_TROUBLE = ("08", "53", "57P", "58", "F0", "XX", "55P03")
 

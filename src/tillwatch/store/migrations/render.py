@@ -5,14 +5,13 @@ Only until the first release; after it, a change of a table is a new revision be
 
 from pathlib import Path
 
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine import Dialect
+from sqlalchemy.engine import make_url
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from tillwatch.store.migrations import FOLDER
 from tillwatch.store.tables import metadata
 
-DIALECTS: dict[str, Dialect] = {"sqlite": sqlite.dialect(), "postgresql": postgresql.dialect()}
+DIALECTS = {name: make_url(f"{name}://").get_dialect()() for name in ("sqlite", "postgresql")}
 
 
 def path(dialect: str) -> Path:

@@ -1,4 +1,4 @@
-"""The first schema. Its statements stand beside it, one file a dialect; `tillwatch.store.migrations.render` writes them."""
+"""The first schema. Its statements stand beside it, one file a dialect, and are written by `migrations.render`."""
 
 from pathlib import Path
 
