@@ -28,6 +28,8 @@ class Alert:
     starts_at: datetime
     ends_at: datetime | None = None
     generator_url: str = ""
+    #: False when the sender gave no start and the receipt stands in for it: it then speaks of whatever is firing.
+    starts_at_stated: bool = True
     #: Who said it: `probe`, `audit`, `prometheus`, `alertmanager` …
     source: str
     #: Evidence for the incident (probe log, drift sample …); JSON values only.
@@ -64,3 +66,32 @@ class Episode:
     incident: int | None
     generator_url: str = ""
     evidence: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        return self.labels.get("alertname", "")
+
+    @property
+    def is_live(self) -> bool:
+        """Not known to be over: a silent alert may well be firing."""
+        return self.state is not AlertState.RESOLVED
+
+
+class ChangeKind(enum.StrEnum):
+    """What one message, or the end of a lease, did to an episode."""
+
+    OPENED = "opened"
+    UPDATED = "updated"
+    RESOLVED = "resolved"
+    SILENT = "silent"
+    #: Firing again after silence, or after an end its source has taken back.
+    REOPENED = "reopened"
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpisodeChange:
+    """One episode before and after. `before` is None when it has just opened."""
+
+    kind: ChangeKind
+    episode: Episode
+    before: Episode | None = None

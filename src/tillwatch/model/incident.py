@@ -3,7 +3,7 @@
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 
@@ -73,7 +73,7 @@ class Incident:
     component: Component
     state: IncidentState
     severity: Severity
-    #: Message id of the cause and the title in the chain's locale.
+    #: What is wrong, in the chain's locale.
     title: str
     opened_at: datetime
     acknowledged_at: datetime | None = None
@@ -86,3 +86,33 @@ class Incident:
     value_at_risk: Decimal | None = None
     evidence: Mapping[str, object] = field(default_factory=dict)
     runbooks: tuple[RunbookLink, ...] = ()
+    #: The title by language (`en`, `zh`).
+    titles: Mapping[str, str] = field(default_factory=dict)
+    assigned_to: str = ""
+    #: Who has been told, or is about to be.
+    told: tuple["Told", ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listener:
+    """A receiver that a route chose for an alert, with its channels and its three clocks."""
+
+    receiver: str
+    channels: tuple[str, ...]
+    group_wait: timedelta
+    group_interval: timedelta
+    repeat_interval: timedelta
+
+
+@dataclass(frozen=True, kw_only=True)
+class Told:
+    """What one receiver has been told about one incident, and when it hears again."""
+
+    listener: Listener
+    #: When the opening notice may go out; before that nobody knows of the incident.
+    announce_at: datetime
+    #: The earliest time of the newest notice.
+    last_at: datetime
+    #: When to remind; None while acknowledged, folded or resolved.
+    remind_at: datetime | None
+    reminders: int = 0

@@ -38,6 +38,35 @@ CREATE TABLE breakers (
 	CONSTRAINT pk_breakers PRIMARY KEY (system)
 );
 
+CREATE TABLE incidents (
+	id BIGSERIAL NOT NULL,
+	component VARCHAR NOT NULL,
+	state VARCHAR NOT NULL,
+	severity VARCHAR NOT NULL,
+	title TEXT NOT NULL,
+	titles TEXT NOT NULL,
+	opened_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	acknowledged_at TIMESTAMP WITH TIME ZONE,
+	acknowledged_by VARCHAR NOT NULL,
+	assigned_to VARCHAR NOT NULL,
+	resolved_at TIMESTAMP WITH TIME ZONE,
+	version INTEGER NOT NULL,
+	parent BIGINT,
+	value_at_risk TEXT,
+	evidence TEXT NOT NULL,
+	runbooks TEXT NOT NULL,
+	told TEXT NOT NULL,
+	next_at TIMESTAMP WITH TIME ZONE,
+	CONSTRAINT pk_incidents PRIMARY KEY (id),
+	CONSTRAINT fk_incidents_parent FOREIGN KEY(parent) REFERENCES incidents (id)
+);
+
+CREATE INDEX ix_incidents_next_at ON incidents (next_at);
+
+CREATE INDEX ix_incidents_state_id ON incidents (state, id);
+
+CREATE UNIQUE INDEX uq_incidents_open_component ON incidents (component) WHERE state != 'resolved';
+
 CREATE TABLE leases (
 	name VARCHAR NOT NULL,
 	owner VARCHAR NOT NULL,
@@ -108,6 +137,15 @@ CREATE TABLE probe_states (
 	CONSTRAINT pk_probe_states PRIMARY KEY (probe)
 );
 
+CREATE TABLE quarantine (
+	id BIGSERIAL NOT NULL,
+	received_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	source VARCHAR NOT NULL,
+	reason TEXT NOT NULL,
+	body TEXT NOT NULL,
+	CONSTRAINT pk_quarantine PRIMARY KEY (id)
+);
+
 CREATE TABLE runbook_runs (
 	id BIGSERIAL NOT NULL,
 	runbook VARCHAR NOT NULL,
@@ -164,6 +202,31 @@ CREATE TABLE audit_differences (
 );
 
 CREATE INDEX ix_audit_differences_run_kind_number ON audit_differences (run, kind, number);
+
+CREATE TABLE episodes (
+	id BIGSERIAL NOT NULL,
+	family VARCHAR NOT NULL,
+	fingerprint VARCHAR NOT NULL,
+	source VARCHAR NOT NULL,
+	alertname VARCHAR NOT NULL,
+	labels TEXT NOT NULL,
+	annotations TEXT NOT NULL,
+	starts_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	state VARCHAR NOT NULL,
+	ends_at TIMESTAMP WITH TIME ZONE,
+	lease_until TIMESTAMP WITH TIME ZONE,
+	updated_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	incident BIGINT,
+	generator_url TEXT NOT NULL,
+	evidence TEXT NOT NULL,
+	CONSTRAINT pk_episodes PRIMARY KEY (id),
+	CONSTRAINT uq_episodes_family_fingerprint_starts_at UNIQUE (family, fingerprint, starts_at),
+	CONSTRAINT fk_episodes_incident FOREIGN KEY(incident) REFERENCES incidents (id)
+);
+
+CREATE INDEX ix_episodes_incident ON episodes (incident);
+
+CREATE INDEX ix_episodes_state_lease_until ON episodes (state, lease_until);
 
 CREATE TABLE outbox_attempts (
 	outbox BIGINT NOT NULL,
@@ -235,6 +298,19 @@ CREATE TABLE runbook_votes (
 	CONSTRAINT uq_runbook_votes_run_step_digest_actor UNIQUE (run, step, digest, actor),
 	CONSTRAINT fk_runbook_votes_run FOREIGN KEY(run) REFERENCES runbook_runs (id)
 );
+
+CREATE TABLE timeline (
+	id BIGSERIAL NOT NULL,
+	incident BIGINT NOT NULL,
+	at TIMESTAMP WITH TIME ZONE NOT NULL,
+	kind VARCHAR NOT NULL,
+	actor VARCHAR NOT NULL,
+	data TEXT NOT NULL,
+	CONSTRAINT pk_timeline PRIMARY KEY (id),
+	CONSTRAINT fk_timeline_incident FOREIGN KEY(incident) REFERENCES incidents (id)
+);
+
+CREATE INDEX ix_timeline_incident_id ON timeline (incident, id);
 
 CREATE TABLE repair_attempts (
 	id BIGSERIAL NOT NULL,

@@ -37,6 +37,34 @@ CREATE TABLE breakers (
 	CONSTRAINT pk_breakers PRIMARY KEY (system)
 );
 
+CREATE TABLE incidents (
+	id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+	component VARCHAR NOT NULL,
+	state VARCHAR NOT NULL,
+	severity VARCHAR NOT NULL,
+	title TEXT NOT NULL,
+	titles TEXT NOT NULL,
+	opened_at VARCHAR(27) NOT NULL,
+	acknowledged_at VARCHAR(27),
+	acknowledged_by VARCHAR NOT NULL,
+	assigned_to VARCHAR NOT NULL,
+	resolved_at VARCHAR(27),
+	version INTEGER NOT NULL,
+	parent INTEGER,
+	value_at_risk TEXT,
+	evidence TEXT NOT NULL,
+	runbooks TEXT NOT NULL,
+	told TEXT NOT NULL,
+	next_at VARCHAR(27),
+	CONSTRAINT fk_incidents_parent FOREIGN KEY(parent) REFERENCES incidents (id)
+);
+
+CREATE INDEX ix_incidents_next_at ON incidents (next_at);
+
+CREATE INDEX ix_incidents_state_id ON incidents (state, id);
+
+CREATE UNIQUE INDEX uq_incidents_open_component ON incidents (component) WHERE state != 'resolved';
+
 CREATE TABLE leases (
 	name VARCHAR NOT NULL,
 	owner VARCHAR NOT NULL,
@@ -105,6 +133,14 @@ CREATE TABLE probe_states (
 	CONSTRAINT pk_probe_states PRIMARY KEY (probe)
 );
 
+CREATE TABLE quarantine (
+	id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+	received_at VARCHAR(27) NOT NULL,
+	source VARCHAR NOT NULL,
+	reason TEXT NOT NULL,
+	body TEXT NOT NULL
+);
+
 CREATE TABLE runbook_runs (
 	id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
 	runbook VARCHAR NOT NULL,
@@ -160,6 +196,30 @@ CREATE TABLE audit_differences (
 );
 
 CREATE INDEX ix_audit_differences_run_kind_number ON audit_differences (run, kind, number);
+
+CREATE TABLE episodes (
+	id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+	family VARCHAR NOT NULL,
+	fingerprint VARCHAR NOT NULL,
+	source VARCHAR NOT NULL,
+	alertname VARCHAR NOT NULL,
+	labels TEXT NOT NULL,
+	annotations TEXT NOT NULL,
+	starts_at VARCHAR(27) NOT NULL,
+	state VARCHAR NOT NULL,
+	ends_at VARCHAR(27),
+	lease_until VARCHAR(27),
+	updated_at VARCHAR(27) NOT NULL,
+	incident INTEGER,
+	generator_url TEXT NOT NULL,
+	evidence TEXT NOT NULL,
+	CONSTRAINT uq_episodes_family_fingerprint_starts_at UNIQUE (family, fingerprint, starts_at),
+	CONSTRAINT fk_episodes_incident FOREIGN KEY(incident) REFERENCES incidents (id)
+);
+
+CREATE INDEX ix_episodes_incident ON episodes (incident);
+
+CREATE INDEX ix_episodes_state_lease_until ON episodes (state, lease_until);
 
 CREATE TABLE outbox_attempts (
 	outbox INTEGER NOT NULL,
@@ -229,6 +289,18 @@ CREATE TABLE runbook_votes (
 	CONSTRAINT uq_runbook_votes_run_step_digest_actor UNIQUE (run, step, digest, actor),
 	CONSTRAINT fk_runbook_votes_run FOREIGN KEY(run) REFERENCES runbook_runs (id)
 );
+
+CREATE TABLE timeline (
+	id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+	incident INTEGER NOT NULL,
+	at VARCHAR(27) NOT NULL,
+	kind VARCHAR NOT NULL,
+	actor VARCHAR NOT NULL,
+	data TEXT NOT NULL,
+	CONSTRAINT fk_timeline_incident FOREIGN KEY(incident) REFERENCES incidents (id)
+);
+
+CREATE INDEX ix_timeline_incident_id ON timeline (incident, id);
 
 CREATE TABLE repair_attempts (
 	id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,

@@ -1,0 +1,43 @@
+"""Alert episodes, and what arrived but could not be understood."""
+
+from sqlalchemy import Column, ForeignKey, Index, String, Table, Text, UniqueConstraint
+
+from tillwatch.store.tables.base import metadata
+from tillwatch.store.types import JsonDocument, RowId, UtcDateTime
+
+episodes = Table(
+    "episodes",
+    metadata,
+    Column("id", RowId, primary_key=True, autoincrement=True),
+    # Alerts of our own probes and audits and alerts from outside never speak for each other.
+    Column("family", String, nullable=False),
+    Column("fingerprint", String, nullable=False),
+    Column("source", String, nullable=False),
+    Column("alertname", String, nullable=False),
+    Column("labels", JsonDocument, nullable=False),
+    Column("annotations", JsonDocument, nullable=False),
+    Column("starts_at", UtcDateTime, nullable=False),
+    Column("state", String, nullable=False),
+    Column("ends_at", UtcDateTime),
+    Column("lease_until", UtcDateTime),
+    Column("updated_at", UtcDateTime, nullable=False),
+    Column("incident", RowId, ForeignKey("incidents.id")),
+    Column("generator_url", Text, nullable=False),
+    Column("evidence", JsonDocument, nullable=False),
+    UniqueConstraint("family", "fingerprint", "starts_at"),
+    Index(None, "state", "lease_until"),
+    Index(None, "incident"),
+    sqlite_autoincrement=True,
+)
+
+quarantine = Table(
+    "quarantine",
+    metadata,
+    Column("id", RowId, primary_key=True, autoincrement=True),
+    Column("received_at", UtcDateTime, nullable=False),
+    Column("source", String, nullable=False),
+    Column("reason", Text, nullable=False),
+    # What arrived, cut to a bound and with what no database can store written out.
+    Column("body", Text, nullable=False),
+    sqlite_autoincrement=True,
+)
