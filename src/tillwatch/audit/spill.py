@@ -59,6 +59,8 @@ class Spill:
         self._connection = sqlite3.connect("", isolation_level=None)
         for pragma in ("journal_mode=OFF", "synchronous=OFF", "temp_store=FILE", f"cache_size=-{cache_kib}"):
             self._connection.execute(f"PRAGMA {pragma}")
+        # One transaction from first to last: nothing here is ever committed, and a commit a row would be the cost.
+        self._connection.execute("BEGIN")
         self._connection.execute(
             "CREATE TABLE suspects (key BLOB PRIMARY KEY, left BLOB, left_context BLOB, right BLOB,"
             " right_context BLOB, stand INTEGER NOT NULL) WITHOUT ROWID"
