@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
 
 from tillwatch.errors import StoreError
+from tillwatch.store.savepoint import savepoint
 
 #: More jobs a transaction would make the first caller wait for the last one's work.
 MAX_JOBS_PER_COMMIT = 512
@@ -115,6 +116,8 @@ class Writer:
                     done.append((future, outcome))
                 else:
                     refused.append((future, error))
+                if not _is_open(connection):
+                    raise StoreError("the database gave up the transaction")
         for future, value in done:
             future.set_result(value)
         for future, cause in refused:
@@ -132,21 +135,26 @@ class Writer:
 
 def _run(job: Callable[[Connection], Any], connection: Connection) -> tuple[Any, Exception | None]:
     """The job's value, or the error that undid it alone. Raises when the shared transaction is no longer sound."""
-    savepoint = connection.begin_nested()
     try:
-        value = job(connection)
-        savepoint.commit()
+        with savepoint(connection):
+            return job(connection), None
     except DBAPIError as error:
         if is_database_trouble(error):
             raise
         if not isinstance(error, IntegrityError | DataError | ProgrammingError):
             raise _BrokenByJob(error) from error
-        savepoint.rollback()
         return None, error
     except Exception as error:
-        savepoint.rollback()
         return None, error
-    return value, None
+
+
+def _is_open(connection: Connection) -> bool:
+    """False when SQLite has dropped the transaction by itself and a job did not let the error through.
+
+    Without this question the jobs before it would be reported as stored though they were undone.
+    """
+    driver = connection.connection.dbapi_connection
+    return bool(getattr(driver, "in_transaction", True))
 
 
 class _BrokenByJob(Exception):

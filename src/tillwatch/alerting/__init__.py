@@ -1,0 +1,1 @@
+"""Alerts in: parsing, episodes, routing. What an alert leads to is the business of `incident`."""

@@ -1,0 +1,166 @@
+"""The one door for alerts: stored with all their consequences, in one transaction, before anybody is told so."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
+
+from tillwatch.alerting import wire
+from tillwatch.alerting.episodes import Effect, family, receive
+from tillwatch.alerting.leases import lapse
+from tillwatch.clock import Clock
+from tillwatch.model.alert import Alert, ChangeKind, Episode, EpisodeChange
+from tillwatch.store import alerts as store
+from tillwatch.store.db import Database
+from tillwatch.store.savepoint import savepoint
+from tillwatch.store.types import dumps
+
+OnChanges = Callable[[Connection, Sequence[EpisodeChange], datetime], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class IngestReceipt:
+    """What became of one batch: stored, or set aside with its reason. Nothing is dropped without a word."""
+
+    stored: int
+    quarantined: int
+    #: One sentence for each item set aside.
+    reasons: tuple[str, ...] = ()
+
+
+class Ingest:
+    """Folds alerts into episodes and hands the changes to `on_changes` inside the same transaction."""
+
+    def __init__(self, database: Database, *, clock: Clock, on_changes: OnChanges) -> None:
+        self._database = database
+        self._clock = clock
+        self._on_changes = on_changes
+
+    def v2(self, body: bytes, *, source: str = "prometheus") -> IngestReceipt:
+        """`POST /api/v2/alerts`. Raises StoreError when nothing was stored: answer 503, the sender sends again."""
+        now = self._clock.now()
+        return self._store(wire.parse_v2(body, now, source=source), source, now)
+
+    def webhook(self, body: bytes, *, source: str = "alertmanager") -> IngestReceipt:
+        """Alertmanager's webhook v4. Raises StoreError when nothing was stored."""
+        now = self._clock.now()
+        return self._store(wire.parse_webhook_v4(body, now, source=source), source, now)
+
+    def receive(self, alerts: Sequence[Alert], *, source: str) -> IngestReceipt:
+        """Alerts that are parsed already. One transaction; returns after the commit. Raises StoreError."""
+        return self._store(wire.Parsed(alerts=tuple(alerts)), source, self._clock.now())
+
+    def lapse(self) -> int:
+        """Mark episodes whose source went quiet as silent. Returns how many. Call it every few seconds."""
+
+        def job(connection: Connection) -> int:
+            now = self._clock.now()
+            changes = lapse(connection, now)
+            if changes:
+                self._on_changes(connection, changes, now)
+            return len(changes)
+
+        return self._database.write(job)
+
+    def apply(self, connection: Connection, alerts: Sequence[Alert], now: datetime) -> list[EpisodeChange]:
+        """Fold `alerts` inside somebody else's transaction: what they lead to is stored with it or not at all.
+
+        Whatever goes wrong is raised. Setting aside the alert of our own audit would hide its finding.
+        """
+        return self._fold(connection, alerts, now)
+
+    def _store(self, parsed: wire.Parsed, source: str, now: datetime) -> IngestReceipt:
+        def job(connection: Connection) -> IngestReceipt:
+            for poison in parsed.poison:
+                store.set_aside(connection, source=source, reason=poison.reason, body=poison.body, now=now)
+            _, refused = self._apply(connection, parsed.alerts, now)
+            reasons = (*(poison.reason for poison in parsed.poison), *refused)
+            return IngestReceipt(stored=len(parsed.alerts) - len(refused), quarantined=len(reasons), reasons=reasons)
+
+        return self._database.write(job)
+
+    def _apply(
+        self, connection: Connection, alerts: Sequence[Alert], now: datetime
+    ) -> tuple[list[EpisodeChange], list[str]]:
+        """All alerts at once; when something in them breaks, one by one, so that only the broken one is set aside."""
+        try:
+            with savepoint(connection):
+                return self._fold(connection, alerts, now), []
+        except Exception as error:
+            if _is_trouble(error):
+                raise
+        changes: list[EpisodeChange] = []
+        refused: list[str] = []
+        for alert in alerts:
+            try:
+                with savepoint(connection):
+                    changes += self._fold(connection, [alert], now)
+            except Exception as error:
+                if _is_trouble(error):
+                    raise
+                reason = f"alert '{alert.name}': {type(error).__name__}: {error}"
+                store.set_aside(connection, source=alert.source, reason=reason, body=_words(alert), now=now)
+                refused.append(reason)
+        return changes, refused
+
+    def _fold(self, connection: Connection, alerts: Sequence[Alert], now: datetime) -> list[EpisodeChange]:
+        changes: list[EpisodeChange] = []
+        families: dict[str, list[Alert]] = {}
+        for alert in alerts:
+            families.setdefault(family(alert.source), []).append(alert)
+        for name, members in families.items():
+            changes += _fold_family(connection, name, members, now)
+        if changes:
+            self._on_changes(connection, changes, now)
+        return changes
+
+
+def _fold_family(connection: Connection, name: str, alerts: Sequence[Alert], now: datetime) -> list[EpisodeChange]:
+    """1. Read what is known of all of them at once. 2. Fold in order. 3. Add the new ones, save the changed ones."""
+    prints = [alert.fingerprint for alert in alerts]
+    known: dict[str, dict[int, Episode]] = {fingerprint: {} for fingerprint in prints}
+    for episode in store.known(connection, name, prints, [alert.starts_at for alert in alerts]):
+        known[episode.fingerprint][episode.id] = episode
+    changes: list[EpisodeChange] = []
+    changed: dict[int, Episode] = {}
+    for alert, fingerprint in zip(alerts, prints, strict=True):
+        effect = receive(list(known[fingerprint].values()), alert, now)
+        if effect is None:
+            continue
+        if effect.before is None:
+            effect = replace(effect, episode=store.add(connection, name, effect.episode))
+        else:
+            changed[effect.episode.id] = effect.episode
+        known[fingerprint][effect.episode.id] = effect.episode
+        changes += _change(effect)
+    store.save(connection, list(changed.values()))
+    return changes
+
+
+def _change(effect: Effect) -> list[EpisodeChange]:
+    if effect.kind is None:
+        return []
+    before = None if effect.kind is ChangeKind.OPENED else effect.before
+    return [EpisodeChange(kind=effect.kind, episode=effect.episode, before=before)]
+
+
+def _is_trouble(error: Exception) -> bool:
+    """True when the store failed, not the alert: then nothing of the batch may be taken for stored."""
+    return isinstance(error, DBAPIError) and not isinstance(error, DataError | IntegrityError)
+
+
+def _words(alert: Alert) -> str:
+    fields = {
+        "labels": alert.labels,
+        "annotations": alert.annotations,
+        "startsAt": alert.starts_at,
+        "endsAt": alert.ends_at,
+        "source": alert.source,
+        "evidence": alert.evidence,
+    }
+    try:
+        return dumps(fields)
+    except (TypeError, ValueError, RecursionError):
+        return repr(fields)

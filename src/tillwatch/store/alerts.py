@@ -1,0 +1,163 @@
+"""Alert episodes and the quarantine."""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, bindparam, delete, func, insert, or_, select, update
+
+from tillwatch.model.alert import AlertState, Episode
+from tillwatch.store.tables.alerts import episodes, quarantine
+
+#: Parameters of one statement; SQLite refuses more than 32 766.
+_MAX_IN_ONE_STATEMENT = 500
+#: A poison body is kept to find its sender, not to be replayed.
+MAX_QUARANTINED_CHARACTERS = 65_536
+#: The oldest beyond this are dropped; the count of all that ever arrived is in the metrics.
+MAX_QUARANTINED = 10_000
+
+
+def known(
+    connection: Connection, family: str, fingerprints: Collection[str], starts: Collection[datetime]
+) -> list[Episode]:
+    """The episodes a batch of messages can touch: those not over, and those that began at one of `starts`."""
+    found: dict[int, Episode] = {}
+    for prints in _chunks(sorted(set(fingerprints))):
+        for instants in _chunks(sorted(set(starts))):
+            rows = connection.execute(
+                select(episodes).where(
+                    episodes.c.family == family,
+                    episodes.c.fingerprint.in_(prints),
+                    or_(episodes.c.state != AlertState.RESOLVED.value, episodes.c.starts_at.in_(instants)),
+                )
+            ).mappings()
+            found.update({row["id"]: _episode(row) for row in rows})
+    return list(found.values())
+
+
+def add(connection: Connection, family: str, episode: Episode) -> Episode:
+    """Store a new episode; the one returned has its id."""
+    inserted = connection.execute(
+        insert(episodes).values(
+            family=family,
+            fingerprint=episode.fingerprint,
+            alertname=episode.name,
+            labels=dict(episode.labels),
+            starts_at=episode.starts_at,
+            incident=episode.incident,
+            **_changing(episode),
+        )
+    )
+    key = inserted.inserted_primary_key
+    assert key is not None
+    return replace(episode, id=key[0])
+
+
+def save(connection: Connection, changed: Sequence[Episode]) -> None:
+    """Store what can change of episodes that are there already."""
+    if changed:
+        columns: dict[str, Any] = {name: bindparam(name) for name in _changing(changed[0])}
+        connection.execute(
+            update(episodes).where(episodes.c.id == bindparam("row")).values(**columns),
+            [{"row": episode.id, **_changing(episode)} for episode in changed],
+        )
+
+
+def attach(connection: Connection, ids: Sequence[int], incident: int) -> None:
+    """Say which incident these episodes belong to."""
+    for chunk in _chunks(ids):
+        connection.execute(update(episodes).where(episodes.c.id.in_(chunk)).values(incident=incident))
+
+
+def lapsed(connection: Connection, now: datetime, limit: int) -> list[Episode]:
+    """Firing episodes whose lease has run out, the longest ago first."""
+    return _query(
+        connection,
+        select(episodes)
+        .where(episodes.c.state == AlertState.FIRING.value, episodes.c.lease_until <= now)
+        .order_by(episodes.c.lease_until, episodes.c.id)
+        .limit(limit),
+    )
+
+
+def active(connection: Connection, *, limit: int = 10_000) -> list[Episode]:
+    """Everything not known to be over, newest first."""
+    return _query(
+        connection,
+        select(episodes)
+        .where(episodes.c.state != AlertState.RESOLVED.value)
+        .order_by(episodes.c.starts_at.desc(), episodes.c.id.desc())
+        .limit(limit),
+    )
+
+
+def latest(connection: Connection, *, limit: int, before: int | None = None) -> list[Episode]:
+    """All episodes, newest first; `before` pages on from an id."""
+    query = select(episodes).order_by(episodes.c.id.desc()).limit(limit)
+    return _query(connection, query if before is None else query.where(episodes.c.id < before))
+
+
+def of_incidents(connection: Connection, incidents: Collection[int]) -> dict[int, list[Episode]]:
+    """The episodes of each incident, oldest first."""
+    found: dict[int, list[Episode]] = {incident: [] for incident in incidents}
+    for chunk in _chunks(sorted(set(incidents))):
+        query = select(episodes).where(episodes.c.incident.in_(chunk)).order_by(episodes.c.id)
+        for episode in _query(connection, query):
+            assert episode.incident is not None
+            found[episode.incident].append(episode)
+    return found
+
+
+def set_aside(connection: Connection, *, source: str, reason: str, body: str, now: datetime) -> None:
+    """Keep one item that could not be taken, with the reason."""
+    clean = (text.replace("\x00", "\\x00").encode("utf-8", "backslashreplace").decode() for text in (reason, body))
+    reason, body = (text[:MAX_QUARANTINED_CHARACTERS] for text in clean)
+    connection.execute(insert(quarantine).values(received_at=now, source=source, reason=reason, body=body))
+    newest = select(func.max(quarantine.c.id)).scalar_subquery()
+    connection.execute(delete(quarantine).where(quarantine.c.id <= newest - MAX_QUARANTINED))
+
+
+def quarantined(connection: Connection, *, limit: int) -> list[dict[str, Any]]:
+    """What was set aside, newest first: id, received_at, source, reason, body."""
+    query = select(quarantine).order_by(quarantine.c.id.desc()).limit(limit)
+    return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def _chunks(items: Sequence[Any]) -> Iterable[Sequence[Any]]:
+    return (items[start : start + _MAX_IN_ONE_STATEMENT] for start in range(0, len(items), _MAX_IN_ONE_STATEMENT))
+
+
+def _query(connection: Connection, query: Any) -> list[Episode]:
+    return [_episode(row) for row in connection.execute(query).mappings()]
+
+
+def _changing(episode: Episode) -> dict[str, Any]:
+    return {
+        "source": episode.source,
+        "annotations": dict(episode.annotations),
+        "state": episode.state.value,
+        "ends_at": episode.ends_at,
+        "lease_until": episode.lease_until,
+        "updated_at": episode.updated_at,
+        "generator_url": episode.generator_url,
+        "evidence": dict(episode.evidence),
+    }
+
+
+def _episode(row: RowMapping) -> Episode:
+    return Episode(
+        id=row["id"],
+        fingerprint=row["fingerprint"],
+        source=row["source"],
+        labels=row["labels"],
+        annotations=row["annotations"],
+        starts_at=row["starts_at"],
+        state=AlertState(row["state"]),
+        ends_at=row["ends_at"],
+        lease_until=row["lease_until"],
+        updated_at=row["updated_at"],
+        incident=row["incident"],
+        generator_url=row["generator_url"],
+        evidence=row["evidence"],
+    )
