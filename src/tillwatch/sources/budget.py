@@ -18,6 +18,10 @@ _MINUTE_SECONDS = 60.0
 T = TypeVar("T")
 
 
+class NotAgain(SourceUnavailable):
+    """Not available, and trying again by ourselves would do harm: a login may lock the account it tries."""
+
+
 class Budget:
     """At most `requests_per_minute` in any 60 seconds, shared by everybody who talks to one system.
 
@@ -70,6 +74,8 @@ def retrying(call: Callable[[], T], *, clock: Clock) -> T:
     for wait_seconds in RETRY_WAITS_SECONDS:
         try:
             return call()
+        except NotAgain:
+            raise
         except SourceUnavailable as error:
             pause_seconds = wait_seconds if error.retry_after_seconds is None else error.retry_after_seconds
             if pause_seconds > MAX_RETRY_AFTER_SECONDS:

@@ -1,0 +1,1 @@
+"""Tryton over its JSON-RPC: read datasets, post and correct sales, post stock counts."""
