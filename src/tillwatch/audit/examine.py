@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from tillwatch.audit import compare, plan, settle
 from tillwatch.audit.declare import Declared
-from tillwatch.audit.reading import Gate, Progress, SideFault, SideRead, Sides
+from tillwatch.audit.reading import Gate, Leftovers, Progress, SideFault, SideRead, Sides
 from tillwatch.audit.rows import MAX_EXAMPLES, decode_cells, decode_key
 from tillwatch.audit.spill import Pair, Spill, Stand
 from tillwatch.audit.verdict import Counts, decide
@@ -37,6 +37,7 @@ class Order:
     started_at: datetime
     clock: Clock
     stop: threading.Event = field(default_factory=threading.Event)
+    leftovers: Leftovers = field(default_factory=Leftovers)
     #: Called several times a second with the rows read so far.
     alive: Callable[[Progress], None] = ignore
 
@@ -57,8 +58,15 @@ def examine(order: Order) -> AuditReport:
     try:
         left, right = order.open(spec.left.system), order.open(spec.right.system)
         with Spill() as spill:
-            sides = Sides(order.declared, left, right, spill, gate)
-            progress = sides.progress
+            sides = Sides(
+                order.declared,
+                left,
+                right,
+                spill=spill,
+                gate=gate,
+                leftovers=order.leftovers,
+                progress=progress,
+            )
             found.sides = sides
             task = compare.Task(declared=order.declared, sides=sides, spill=spill, gate=gate)
             choice = plan.choose(order.declared, left, right)

@@ -22,6 +22,8 @@ from tillwatch.sources.base import Source, Tail
 MAX_BATCHES_WAITING = 8
 #: How often the deadline and a request to stop are looked at while a side is silent.
 POLL_SECONDS = 0.1
+#: How long a side that is given up may take to notice it, before its thread is left behind.
+LEAVE_SECONDS = 0.5
 #: A side that moved while it was read is read once more; a second time it is not evidence.
 MAX_READS = 2
 
@@ -79,6 +81,25 @@ class SideRead:
         return f"{self.system}.{self.dataset}"
 
 
+class Leftovers:
+    """Reading threads left behind when a deadline passed, by system. While one hangs, its system is not read again:
+    a source that never answers costs one thread, not one a run. Thread-safe; shared by all runs of a process."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._threads: dict[str, list[threading.Thread]] = {}
+
+    def leave(self, system: str, thread: threading.Thread) -> None:
+        with self._lock:
+            self._threads.setdefault(system, []).append(thread)
+
+    def hangs(self, system: str) -> bool:
+        with self._lock:
+            alive = [thread for thread in self._threads.get(system, ()) if thread.is_alive()]
+            self._threads[system] = alive
+            return bool(alive)
+
+
 @dataclass(kw_only=True)
 class Progress:
     """Rows read so far, for whoever watches."""
@@ -93,12 +114,23 @@ _Item = tuple[str, "list[Row] | Tail | BaseException"]
 class Sides:
     """Both sides of one audit run and everything read from them."""
 
-    def __init__(self, declared: Declared, left: Source, right: Source, spill: Spill, gate: Gate) -> None:
+    def __init__(
+        self,
+        declared: Declared,
+        left: Source,
+        right: Source,
+        *,
+        spill: Spill,
+        gate: Gate,
+        leftovers: Leftovers,
+        progress: Progress,
+    ) -> None:
         self._declared = declared
+        self._leftovers = leftovers
         self._sources: Mapping[str, Source] = {"left": left, "right": right}
         self._spill = spill
         self._gate = gate
-        self.progress = Progress()
+        self._progress = progress
         spec = declared.spec
         self.reads: Mapping[str, SideRead] = {
             "left": SideRead(name="left", system=spec.left.system, dataset=spec.left.dataset),
@@ -147,11 +179,13 @@ class Sides:
         box: queue.Queue[_Item] = queue.Queue(MAX_BATCHES_WAITING)
         cancel = threading.Event()
         encoders: dict[str, Encoder] = {}
+        threads: dict[str, threading.Thread] = {}
+        self._refuse_hanging(todo)
         for side in todo:
             self._spill.clear(side)
             context = self._declared.left_context if side == "left" else self._declared.right_context
             encoders[side] = Encoder(self._declared, context, str(self.reads[side]))
-            self._start(side, encoders[side].columns, keys, box, cancel)
+            threads[side] = self._start(side, encoders[side].columns, keys, box, cancel)
         read: dict[str, int] = dict.fromkeys(todo, 0)
         doubts: dict[str, str] = {}
         try:
@@ -164,10 +198,22 @@ class Sides:
                 else:
                     read[side] += len(item)
                     self._keep(side, item, encoders[side], pending_only=pending_only)
-                    setattr(self.progress, side, read[side])
+                    setattr(self._progress, side, read[side])
         finally:
             cancel.set()
+            for side, thread in threads.items():
+                thread.join(LEAVE_SECONDS if side not in doubts else None)
+                if thread.is_alive():
+                    self._leftovers.leave(self.reads[side].system, thread)
         return doubts
+
+    def _refuse_hanging(self, todo: Sequence[str]) -> None:
+        for side in todo:
+            if self._leftovers.hangs(self.reads[side].system):
+                raise SideFault(
+                    f"{self.reads[side]} was not read: an earlier reading of {self.reads[side].system} still hangs; "
+                    "lower that source's timeout_seconds or look at why it does not answer"
+                )
 
     def _start(
         self,
@@ -176,7 +222,7 @@ class Sides:
         keys: Sequence[Mapping[str, str]] | None,
         box: "queue.Queue[_Item]",
         cancel: threading.Event,
-    ) -> None:
+    ) -> threading.Thread:
         source, dataset = self._sources[side], self.reads[side].dataset
 
         def put(item: "list[Row] | Tail | BaseException") -> bool:
@@ -199,7 +245,9 @@ class Sides:
                 put(error)
 
         name = f"audit-{self._declared.spec.id}-{side}"
-        threading.Thread(target=read, name=name, daemon=True).start()
+        thread = threading.Thread(target=read, name=name, daemon=True)
+        thread.start()
+        return thread
 
     def _take(self, box: "queue.Queue[_Item]", open_sides: Sequence[str]) -> _Item:
         while True:

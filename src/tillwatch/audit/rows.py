@@ -61,7 +61,8 @@ class Encoder:
                 key=orjson.dumps(key),
                 cells=orjson.dumps([self._cell(row, name, read) for name, read in self._fields]),
                 context=orjson.dumps([self._cell(row, name, read) for name, read in self._context]),
-                exact=key == raw_key,
+                # A whole number and its digits are the same key to any system.
+                exact=key == [str(part) if type(part) is int else part for part in raw_key],
             )
         except KeyError as error:
             absent = error.args[0]

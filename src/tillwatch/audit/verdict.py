@@ -100,7 +100,7 @@ def _alert(
     labels = {"alertname": name, "severity": str(severity), "audit": spec.id}
     if spec.interface:
         labels["interface"] = spec.interface
-    if site := _site(spec, config):
+    if site := site_of(spec, config):
         labels["site"] = site
     return Alert(
         labels=labels,
@@ -112,7 +112,7 @@ def _alert(
     )
 
 
-def _site(spec: Audit, config: ChainConfig) -> str:
+def site_of(spec: Audit, config: ChainConfig) -> str:
     """The shop an audit is about: its interface's, else that of the one side that stands in a shop of its own."""
     if spec.interface:
         interface = config.interface(spec.interface)

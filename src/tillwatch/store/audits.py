@@ -1,0 +1,327 @@
+"""Audit runs and their differences. A run is written down before it starts and completed in one transaction."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, replace
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, and_, delete, func, insert, select, update
+
+from tillwatch.errors import UsageError
+from tillwatch.model.audit import (
+    AuditReport,
+    AuditRun,
+    AuditRunState,
+    Difference,
+    DifferenceKind,
+    SideReport,
+    Verdict,
+)
+from tillwatch.store.tables.audits import audit_differences, audit_runs
+from tillwatch.store.tables.repairs import repair_plans
+
+#: Runs kept of each audit: a quarter-hourly one looks back ten days. Runs with a repair plan are kept for ever.
+KEEP_RUNS = 1_000
+#: Runs removed at most with each new one, so that finishing a run stays short.
+MAX_PRUNED = 50
+#: Differences read in one query when all of a run are wanted.
+PAGE_DIFFERENCES = 1_000
+#: What a run interrupted by a crash says.
+INTERRUPTED = "interrupted"
+
+CONCLUSIVE = (Verdict.CLEAN.value, Verdict.DRIFT.value)
+
+
+def begin(
+    connection: Connection,
+    *,
+    audit: str,
+    trigger: str,
+    slot: datetime | None,
+    owner: str,
+    now: datetime,
+    lease_until: datetime,
+) -> int | None:
+    """Write down that a run starts. None when somebody else has this slot: then it must not be run again."""
+    if slot is not None:
+        taken = select(audit_runs.c.id).where(audit_runs.c.audit == audit, audit_runs.c.slot == slot)
+        if connection.execute(taken).first() is not None:
+            return None
+    row = {
+        "audit": audit,
+        "trigger": trigger,
+        "slot": slot,
+        "state": AuditRunState.RUNNING.value,
+        "owner": owner,
+        "lease_until": lease_until,
+        "started_at": now,
+        "verdict": "",
+        "reason": "",
+        "missing": 0,
+        "extra": 0,
+        "changed": 0,
+        "unsettled": 0,
+        "value_at_risk": Decimal(0),
+        "strategy": "",
+        "strategy_reason": "",
+        "bytes_read": 0,
+        "seconds": 0.0,
+    }
+    from_insert = connection.execute(insert(audit_runs).values(row).returning(audit_runs.c.id))
+    return int(from_insert.scalar_one())
+
+
+def renew(connection: Connection, run: int, owner: str, lease_until: datetime) -> bool:
+    """Say that the run is alive. False when it was already given up."""
+    kept = connection.execute(
+        update(audit_runs).where(_running(run), audit_runs.c.owner == owner).values(lease_until=lease_until)
+    )
+    return kept.rowcount == 1
+
+
+def release(connection: Connection, run: int, owner: str, now: datetime) -> None:
+    """Let go of a run that is not finished, so that the next `give_up` takes it at once: the process is stopping."""
+    connection.execute(update(audit_runs).where(_running(run), audit_runs.c.owner == owner).values(lease_until=now))
+
+
+def finish(connection: Connection, report: AuditReport, *, owner: str, now: datetime) -> bool:
+    """Store the report of a run and its differences. False when the run was given up meanwhile: nothing is stored."""
+    values = {
+        "state": AuditRunState.FINISHED.value,
+        "lease_until": None,
+        "finished_at": now,
+        "verdict": report.verdict.value,
+        "reason": report.reason,
+        "left": asdict(report.left),
+        "right": asdict(report.right),
+        "missing": report.missing,
+        "extra": report.extra,
+        "changed": report.changed,
+        "unsettled": report.unsettled,
+        "value_at_risk": report.value_at_risk,
+        "strategy": report.strategy,
+        "strategy_reason": report.strategy_reason,
+        "bytes_read": report.bytes_read,
+        "seconds": report.seconds,
+        "evidence": dict(report.evidence),
+    }
+    done = connection.execute(
+        update(audit_runs).where(_running(report.run), audit_runs.c.owner == owner).values(values)
+    )
+    if done.rowcount != 1:
+        return False
+    if report.differences:
+        connection.execute(insert(audit_differences), [_row(report.run, *item) for item in _numbered(report)])
+    _prune(connection, report.audit)
+    return True
+
+
+def give_up(connection: Connection, now: datetime) -> list[AuditRun]:
+    """Runs whose owner gave no sign of life until `now`, marked failed: `interrupted`. Returned to be run again."""
+    dead = and_(audit_runs.c.state == AuditRunState.RUNNING.value, audit_runs.c.lease_until <= now)
+    rows = connection.execute(select(audit_runs).where(dead).order_by(audit_runs.c.id)).mappings().all()
+    if not rows:
+        return []
+    connection.execute(
+        update(audit_runs)
+        .where(audit_runs.c.id.in_([row["id"] for row in rows]))
+        .values(
+            state=AuditRunState.FINISHED.value,
+            lease_until=None,
+            finished_at=now,
+            verdict=Verdict.FAILED.value,
+            reason=INTERRUPTED,
+        )
+    )
+    return [run_of(connection, row["id"]) for row in rows]
+
+
+def run_of(connection: Connection, run: int) -> AuditRun:
+    """One run without its differences. Raises UsageError when there is none."""
+    row = connection.execute(select(audit_runs).where(audit_runs.c.id == run)).mappings().first()
+    if row is None:
+        raise UsageError(f"there is no audit run {run}; 'tillwatch audit list' shows the latest of each audit")
+    return _run(row)
+
+
+def report(connection: Connection, run: int, *, differences: int | None = None) -> AuditReport:
+    """The report of a finished run with its differences, at most `differences` of them.
+
+    Raises UsageError when there is no such run or it has not finished.
+    """
+    found = run_of(connection, run)
+    if found.report is None:
+        raise UsageError(f"audit run {run} has not finished; it started at {found.started_at.isoformat()}")
+    return replace(found.report, differences=tuple(differences_of(connection, run, limit=differences)))
+
+
+def runs(connection: Connection, *, audit: str | None = None, limit: int, before: int | None = None) -> list[AuditRun]:
+    """Newest first, without differences."""
+    query = select(audit_runs).order_by(audit_runs.c.id.desc()).limit(limit)
+    if audit is not None:
+        query = query.where(audit_runs.c.audit == audit)
+    if before is not None:
+        query = query.where(audit_runs.c.id < before)
+    return [_run(row) for row in connection.execute(query).mappings()]
+
+
+def latest(connection: Connection, *, conclusive: bool = False) -> dict[str, AuditReport]:
+    """The newest finished report of each audit, without differences; with `conclusive` the newest that reached a
+    verdict of clean or drift: what was last known for certain."""
+    query = select(func.max(audit_runs.c.id)).where(audit_runs.c.state == AuditRunState.FINISHED.value)
+    if conclusive:
+        query = query.where(audit_runs.c.verdict.in_(CONCLUSIVE))
+    newest = query.group_by(audit_runs.c.audit)
+    found: dict[str, AuditReport] = {}
+    for row in connection.execute(select(audit_runs).where(audit_runs.c.id.in_(newest))).mappings():
+        if (done := _run(row).report) is not None:
+            found[done.audit] = done
+    return found
+
+
+def last_slots(connection: Connection) -> dict[str, datetime]:
+    """The last scheduled instant each audit was run for."""
+    query = (
+        select(audit_runs.c.audit, func.max(audit_runs.c.slot, type_=audit_runs.c.slot.type).label("slot"))
+        .where(audit_runs.c.slot.is_not(None))
+        .group_by(audit_runs.c.audit)
+    )
+    return {row.audit: row.slot for row in connection.execute(query)}
+
+
+def differences(
+    connection: Connection,
+    run: int,
+    *,
+    kind: DifferenceKind | None = None,
+    offset: int = 0,
+    limit: int = PAGE_DIFFERENCES,
+) -> list[Difference]:
+    """One page of a run's differences, in key order."""
+    query = select(audit_differences).where(audit_differences.c.run == run).order_by(audit_differences.c.number)
+    if kind is not None:
+        query = query.where(audit_differences.c.kind == kind.value)
+    return [_difference(row) for row in connection.execute(query.offset(offset).limit(limit)).mappings()]
+
+
+def differences_after(connection: Connection, run: int, number: int, limit: int) -> list[tuple[int, Difference]]:
+    """Differences numbered above `number`: for readers that want all, page by page, each in its own transaction."""
+    query = (
+        select(audit_differences)
+        .where(audit_differences.c.run == run, audit_differences.c.number > number)
+        .order_by(audit_differences.c.number)
+        .limit(limit)
+    )
+    return [(row["number"], _difference(row)) for row in connection.execute(query).mappings()]
+
+
+def differences_of(connection: Connection, run: int, *, limit: int | None = None) -> Iterator[Difference]:
+    """A run's differences in key order, at most `limit`."""
+    number, left = 0, limit
+    while left is None or left > 0:
+        page = differences_after(
+            connection, run, number, PAGE_DIFFERENCES if left is None else min(left, PAGE_DIFFERENCES)
+        )
+        if not page:
+            return
+        for number, difference in page:
+            yield difference
+        left = None if left is None else left - len(page)
+
+
+def _running(run: int) -> Any:
+    return and_(audit_runs.c.id == run, audit_runs.c.state == AuditRunState.RUNNING.value)
+
+
+def _prune(connection: Connection, audit: str) -> None:
+    """Remove runs beyond KEEP_RUNS, oldest first; never one that a repair plan stands on."""
+    boundary = connection.execute(
+        select(audit_runs.c.id)
+        .where(audit_runs.c.audit == audit)
+        .order_by(audit_runs.c.id.desc())
+        .offset(KEEP_RUNS)
+        .limit(1)
+    ).scalar_one_or_none()
+    if boundary is None:
+        return
+    old = connection.execute(
+        select(audit_runs.c.id)
+        .where(
+            audit_runs.c.audit == audit,
+            audit_runs.c.id <= boundary,
+            audit_runs.c.state == AuditRunState.FINISHED.value,
+            audit_runs.c.id.not_in(select(repair_plans.c.run)),
+        )
+        .order_by(audit_runs.c.id)
+        .limit(MAX_PRUNED)
+    ).scalars()
+    if numbers := list(old):
+        connection.execute(delete(audit_differences).where(audit_differences.c.run.in_(numbers)))
+        connection.execute(delete(audit_runs).where(audit_runs.c.id.in_(numbers)))
+
+
+def _numbered(report: AuditReport) -> Iterator[tuple[int, Difference]]:
+    return enumerate(report.differences, start=1)
+
+
+def _row(run: int, number: int, difference: Difference) -> dict[str, object]:
+    return {
+        "run": run,
+        "number": number,
+        "kind": difference.kind.value,
+        "key": dict(difference.key),
+        "left": None if difference.left is None else dict(difference.left),
+        "right": None if difference.right is None else dict(difference.right),
+        "fields": list(difference.fields),
+        "value_at_risk": difference.value_at_risk,
+    }
+
+
+def _difference(row: RowMapping) -> Difference:
+    return Difference(
+        kind=DifferenceKind(row["kind"]),
+        key=row["key"],
+        left=row["left"],
+        right=row["right"],
+        fields=tuple(row["fields"]),
+        value_at_risk=row["value_at_risk"],
+    )
+
+
+def _side(values: Mapping[str, Any] | None) -> SideReport:
+    return SideReport(**values) if values else SideReport(system="", dataset="", rows=0)
+
+
+def _run(row: RowMapping) -> AuditRun:
+    state = AuditRunState(row["state"])
+    done = None
+    if state is AuditRunState.FINISHED:
+        done = AuditReport(
+            run=row["id"],
+            audit=row["audit"],
+            verdict=Verdict(row["verdict"]),
+            reason=row["reason"],
+            left=_side(row["left"]),
+            right=_side(row["right"]),
+            missing=row["missing"],
+            extra=row["extra"],
+            changed=row["changed"],
+            unsettled=row["unsettled"],
+            value_at_risk=row["value_at_risk"],
+            strategy=row["strategy"],
+            strategy_reason=row["strategy_reason"],
+            bytes_read=row["bytes_read"],
+            started_at=row["started_at"],
+            seconds=row["seconds"],
+            evidence=row["evidence"] or {},
+        )
+    return AuditRun(
+        run=row["id"],
+        audit=row["audit"],
+        trigger=row["trigger"],
+        state=state,
+        started_at=row["started_at"],
+        finished_at=row["finished_at"],
+        report=done,
+    )
