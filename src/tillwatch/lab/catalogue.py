@@ -10,6 +10,8 @@ CURRENCY_CODE = "CNY"
 WALK_IN_CUSTOMER = "散客"
 #: The code by which integrations find the walk-in customer.
 WALK_IN_CODE = "WALK-IN"
+#: Where the ERP books what the shops sold.
+SOLD_LOCATION = "LOC-SOLD"
 CENT = Decimal("0.01")
 #: Weighed goods are sold by the gram.
 GRAM = Decimal("0.001")

@@ -59,7 +59,8 @@ class Daemon:
                 with contextlib.suppress(ChildProcessError):
                     os.waitpid(process.pid, os.WNOHANG)
                 return None
-            return process if process.cmdline() == record["argv"] else None
+            # For an instant after exec the kernel shows no command line yet.
+            return process if process.cmdline() in ([], record["argv"]) else None
         except (FileNotFoundError, json.JSONDecodeError, KeyError, psutil.Error):
             return None
 
@@ -67,7 +68,13 @@ class Daemon:
         """Start unless it runs, wait until it is ready, and return its pid."""
         with self._locked():
             process = self.process() or self._spawn()
-            self._wait_ready(process, clock)
+            try:
+                self._wait_ready(process, clock)
+            except UnavailableError:
+                # What never became ready must not stay behind half alive, holding the port of the next try.
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
+                raise
             return int(process.pid)
 
     def stop(self, *, seconds: float = STOP_SECONDS) -> bool:
@@ -104,7 +111,7 @@ class Daemon:
             )
         try:
             process = psutil.Process(child.pid)
-            record = {"pid": child.pid, "create_time": process.create_time(), "argv": process.cmdline()}
+            record = {"pid": child.pid, "create_time": process.create_time(), "argv": list(self.argv)}
         except psutil.Error as error:
             raise UnavailableError(f"{self.name} ended at once; its last words: {self.log_tail()}") from error
         finally:

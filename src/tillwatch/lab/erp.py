@@ -22,7 +22,7 @@ import httpx
 
 from tillwatch.clock import Clock, SystemClock
 from tillwatch.errors import UnavailableError
-from tillwatch.lab import catalogue, erp_seed, orders, tryton_rpc
+from tillwatch.lab import catalogue, erp_seed, orders
 from tillwatch.lab.daemon import Daemon, python_environment
 from tillwatch.lab.tryton_rpc import TrytonRpc
 
@@ -35,7 +35,7 @@ MODULES = ("sale", "stock", "product_price_list")
 #: Creating the database takes about 35 s on an idle core.
 INIT_SECONDS = 600.0
 _DATABASE_FILE = f"{DATABASE}.sqlite"
-_SEEDED_BY = (catalogue, orders, erp_seed, tryton_rpc)
+_SEEDED_BY = (catalogue, orders, erp_seed)
 
 Progress = Callable[[str], None]
 

@@ -24,6 +24,7 @@ GROUPS = (
     "Party Administration",
     "Stock",
     "Stock Administration",
+    "Stock Force Assignment",
     "Sales",
     "Sales Administrator",
 )
@@ -149,6 +150,7 @@ def _stock(rpc: TrytonRpc, company: int, identifiers: dict[str, tuple[int, int]]
         "stock.location",
         [{"name": shop.name, "code": shop.location, "type": "storage", "parent": storage} for shop in catalogue.SHOPS],
     )
+    rpc.create("stock.location", [{"name": "门店销售", "code": catalogue.SOLD_LOCATION, "type": "lost_found"}])
     moves: list[dict[str, object]] = []
     for product in catalogue.products():
         identifier, unit = identifiers[product.sku]

@@ -20,6 +20,7 @@ from tillwatch.errors import AuthRefused, Cause, SourceRejected, SourceUnavailab
 #: Building documents in a cold server on a busy machine; an answer later than this means it hangs.
 TIMEOUT_SECONDS = 60.0
 
+_LOGIN = "common.db.login"
 _UNAUTHORIZED = 401
 _FORBIDDEN = 403
 _TOO_MANY_REQUESTS = 429
@@ -52,7 +53,7 @@ def _decode(document: dict[str, Any]) -> object:
 class TrytonRpc:
     """One session of one user on one database. Not for several threads at once.
 
-    Raises SourceUnavailable when the server cannot be reached or is busy, AuthRefused for a refused login or session,
+    Raises SourceUnavailable when the server cannot be reached or is busy, AuthRefused for a refused login,
     SourceRejected with the server's own words for everything the server declines.
     """
 
@@ -85,7 +86,7 @@ class TrytonRpc:
         self._http.close()
 
     def login(self, user: str, password: str) -> None:
-        uid, token, *_ = self._post("common.db.login", [user, {"password": password}, "en"])
+        uid, token, *_ = self._post(_LOGIN, [user, {"password": password}, "en"])
         self._authorization = "Session " + base64.b64encode(f"{user}:{uid}:{token}".encode()).decode()
         self.refresh_context()
 
@@ -129,9 +130,13 @@ class TrytonRpc:
             raise SourceUnavailable(f"{method}: no answer in {TIMEOUT_SECONDS:.0f} s", cause=Cause.TIMEOUT) from error
         except httpx.TransportError as error:
             raise SourceUnavailable(f"{method}: {self._endpoint}: {error}", cause=Cause.TCP) from error
-        if response.status_code in {_UNAUTHORIZED, _FORBIDDEN}:
+        if response.status_code == _UNAUTHORIZED:
             self._authorization = ""
-            raise AuthRefused(f"{method}: the ERP refused the session or login (HTTP {response.status_code})")
+            if method == _LOGIN:
+                raise AuthRefused(f"{method}: the ERP refused user or password (HTTP {response.status_code})")
+            raise SourceUnavailable(f"{method}: the session has ended, log in again", cause=Cause.SESSION)
+        if response.status_code == _FORBIDDEN:
+            raise SourceRejected(f"{method}: not open to RPC, or not to this user")
         if response.status_code == _TOO_MANY_REQUESTS:
             raise SourceUnavailable(f"{method}: the ERP throttles logins", cause=Cause.THROTTLE)
         if response.status_code != httpx.codes.OK:
