@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from http import HTTPStatus
 from typing import Annotated, ClassVar, Literal
 
@@ -20,7 +19,6 @@ from tillwatch.probers import certificate
 from tillwatch.probers.base import OK, Finding, Recorder, Target, Unreachable
 from tillwatch.probers.dial import tls_context
 from tillwatch.probers.http_transport import ProbeTransport
-from tillwatch.probers.pattern import valid_pattern
 from tillwatch.probers.predicate import (
     Failure,
     HeaderPredicate,
@@ -57,7 +55,7 @@ def _status(value: int) -> int:
 
 class HttpOptions(Strict):
     method: Literal["GET", "HEAD", "POST", "PUT", "OPTIONS"] = "GET"
-    headers: dict[str, Secret] = {}
+    headers: Annotated[dict[str, Secret], Key(default_factory=dict)]
     body: str = ""
     user: str = ""
     password: Secret = Secret("")
@@ -140,7 +138,7 @@ def _client(transport: ProbeTransport, target: Target, options: HttpOptions, rec
         max_redirects=MAX_REDIRECTS,
         event_hooks={"request": [stay_home]},
         trust_env=False,
-        timeout=None,  # noqa: S113 - the frame owns the deadline
+        timeout=None,
     )
 
 

@@ -1,3 +1,4 @@
+# ruff: noqa: ARG002 - the signatures are httpcore's
 """httpx over our own dialling, so that name lookup, connecting and TLS are timed and blamed apart."""
 
 import ssl
