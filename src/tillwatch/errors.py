@@ -134,10 +134,13 @@ class SchemaMismatch(SourceError):
 class DeliveryError(TillwatchError):
     """A channel refused a message or could not be reached."""
 
-    def __init__(self, message: str, *, retryable: bool, code: str = "") -> None:
+    def __init__(
+        self, message: str, *, retryable: bool, code: str = "", retry_after_seconds: float | None = None
+    ) -> None:
         super().__init__(message)
         self.retryable = retryable
         self.code = code
+        self.retry_after_seconds = retry_after_seconds
 
 
 class ActionError(TillwatchError):

@@ -92,6 +92,13 @@ class StoreSpec(Strict):
 class Listen(Strict):
     host: str = "127.0.0.1"
     port: Annotated[int, Key(ge=0, le=65535)] = 8080
+    #: What people's browsers call this server; links in messages start with it. Host and port when not given.
+    public_url: Annotated[str, Key(pattern=r"^(https?://[^\s/]+(/[^\s]*)?)?$")] = ""
+
+    @property
+    def base_url(self) -> str:
+        """Without a slash at the end."""
+        return self.public_url.rstrip("/") or f"http://{self.host}:{self.port}"
 
 
 class Site(Strict):
@@ -129,6 +136,8 @@ class Channel(WithOptions):
     id: Id
     name: Text = {}
     kind: str
+    #: The language its readers want; the chain's when not given.
+    locale: Literal["zh-CN", "en"] | None = None
 
 
 class Service(Strict):

@@ -163,17 +163,11 @@ def release(connection: Connection, record: DeliveryRecord) -> bool:
     return _settle(connection, record, state=DeliveryState.PENDING.value, lease_until=None)
 
 
-def expire(connection: Connection, record: DeliveryRecord, now: datetime, detail: str) -> bool:
-    """Too old to be worth sending."""
-    return _settle(
-        connection,
-        record,
-        state=DeliveryState.REJECTED.value,
-        code="expired",
-        detail=detail,
-        finished_at=now,
-        lease_until=None,
-    )
+def close(
+    connection: Connection, record: DeliveryRecord, now: datetime, state: DeliveryState, code: str, detail: str
+) -> bool:
+    """End it without another try: too old to be worth sending, no such channel any more, in doubt once too often."""
+    return _settle(connection, record, state=state.value, code=code, detail=detail, finished_at=now, lease_until=None)
 
 
 def cancel_pending(connection: Connection, incident: int, kind: NoticeKind | None = None) -> int:
@@ -214,10 +208,9 @@ def oldest_due(connection: Connection, now: datetime) -> datetime | None:
     ).scalar_one_or_none()
 
 
-def counts(connection: Connection) -> dict[tuple[str, str], int]:
-    """Rows by (channel, state)."""
-    query = select(outbox.c.channel, outbox.c.state, func.count()).group_by(outbox.c.channel, outbox.c.state)
-    return {(channel, state): number for channel, state, number in connection.execute(query)}
+def pending(connection: Connection) -> int:
+    """How many messages have not come to an end."""
+    return int(connection.execute(select(func.count()).where(outbox.c.state.in_(_OPEN))).scalar_one())
 
 
 def _finish(connection: Connection, record: DeliveryRecord, attempt: Attempt, owner: str, state: DeliveryState) -> bool:

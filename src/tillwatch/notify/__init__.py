@@ -1,0 +1,1 @@
+"""Telling people: the outbox worker, the notifiers and the wording. What the log says happened, happened."""
