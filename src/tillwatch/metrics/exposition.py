@@ -164,10 +164,10 @@ class ProbeExposition:
         with self._lock:
             for name in sorted(self._text):
                 if family := self._text[name]:
-                    parts += (self._header(name), *family.values())
+                    parts += (self.header(name), *family.values())
         return "".join(parts).encode()
 
-    def _header(self, name: str) -> str:
+    def header(self, name: str) -> str:
         metric = self._table.get(name)
         kind = metric.kind if metric else (Kind.COUNTER if name.endswith("_total") else Kind.GAUGE)
         return f"# HELP {name} {metric.help if metric else 'Measured by a probe.'}\n# TYPE {name} {kind}\n"
@@ -191,6 +191,16 @@ def _series(
         yield "probe_dns_lookup_time_seconds", result.phases["dns"], {}
     for measurement in result.measurements:
         yield measurement.name, measurement.value, measurement.labels
+
+
+def blackbox_text(result: ProbeResult, *, kind: str) -> bytes:
+    """One result as blackbox_exporter's `/probe` shows it: its names only, no labels of ours."""
+    families: dict[str, list[str]] = {}
+    for name, value, labels in _series(result, kind, 0.0, False):
+        if name.startswith("probe_"):
+            families.setdefault(name, []).append(_line(name, labels, value))
+    exposition = ProbeExposition()
+    return "".join(exposition.header(name) + "".join(lines) for name, lines in sorted(families.items())).encode()
 
 
 def _line(name: str, labels: Mapping[str, str], value: float) -> str:

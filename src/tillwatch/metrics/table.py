@@ -132,6 +132,7 @@ _AUDITS = (
     _own("tillwatch_audit_duration_seconds", _G, "How long the last run took.", "audit"),
     _own("tillwatch_audit_runs_total", _C, "Runs by verdict.", "audit", "verdict"),
     _own("tillwatch_audit_last_success_timestamp_seconds", _G, "Last run that ended clean or with drift.", "audit"),
+    _own("tillwatch_audit_interval_seconds", _G, "Time between two scheduled runs.", "audit"),
     _own("tillwatch_audit_expected_by_timestamp_seconds", _G, "When the next success is due at the latest.", "audit"),
 )
 _INCIDENTS = (

@@ -11,36 +11,13 @@ from tillwatch.model.probe import Measurement
 from tillwatch.probers import cgroup
 
 #: File systems that hold no data of their own or cannot fill up.
-_NOT_DISKS = frozenset(
-    [
-        "autofs",
-        "binfmt_misc",
-        "bpf",
-        "cgroup",
-        "cgroup2",
-        "configfs",
-        "debugfs",
-        "devpts",
-        "devtmpfs",
-        "efivarfs",
-        "fusectl",
-        "hugetlbfs",
-        "iso9660",
-        "mqueue",
-        "nsfs",
-        "overlay",
-        "proc",
-        "pstore",
-        "ramfs",
-        "rpc_pipefs",
-        "securityfs",
-        "selinuxfs",
-        "squashfs",
-        "sysfs",
-        "tmpfs",
-        "tracefs",
-    ]
-)
+# fmt: off
+_NOT_DISKS = frozenset({
+    "autofs", "binfmt_misc", "bpf", "cgroup", "cgroup2", "configfs", "debugfs", "devpts", "devtmpfs",
+    "efivarfs", "fusectl", "hugetlbfs", "iso9660", "mqueue", "nsfs", "overlay", "proc", "pstore", "ramfs",
+    "rpc_pipefs", "securityfs", "selinuxfs", "squashfs", "sysfs", "tmpfs", "tracefs",
+})
+# fmt: on
 _PRESSURE_NAMES = {
     ("cpu", "some"): "node_pressure_cpu_waiting_seconds_total",
     ("memory", "some"): "node_pressure_memory_waiting_seconds_total",

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from tillwatch.errors import Cause
 from tillwatch.model.alert import Alert
@@ -70,15 +71,15 @@ def verdict(step: Step, result: ProbeResult, ready: Ready) -> Verdict:
         return Verdict(state=state)
     standing = dict(state.alert_labels)
     wanted = _wanted(state, result, ready, standing)
-    alerts: list[Alert] = []
     since = state.alert_since or result.started_at
+    alerts: list[Alert] = []
     if standing and standing != wanted:
-        alerts.append(_ended(standing, result, ready, reason=step.reason, state=state))
+        alerts.append(_ended(standing, result, ready, reason=step.reason, since=since))
     if not wanted:
         return Verdict(state=replace(state, alert_labels={}, alert_since=None), alerts=tuple(alerts))
     if standing != wanted:
         since = result.started_at
-    alerts.append(_firing(wanted, result, ready, since_state=replace(state, alert_since=since)))
+    alerts.append(_firing(wanted, result, ready, since=since))
     return Verdict(state=replace(state, alert_labels=wanted, alert_since=since), alerts=tuple(alerts))
 
 
@@ -100,25 +101,24 @@ def _labels(name: str, severity: Severity, ready: Ready) -> dict[str, str]:
     return {"alertname": name, "severity": severity.value, **ready.labels}
 
 
-def retired(state: ProbeState, *, result: ProbeResult) -> Alert:
+def retired(state: ProbeState, now: datetime) -> Alert:
     """The end of the alert of a probe that is no longer in the chain directory."""
     reason = f"probe '{state.probe}' is no longer configured"
     return Alert(
         labels=dict(state.alert_labels),
         annotations={"summary": reason, "summary_zh": f"探测 {state.probe} 已从配置中删除"},
-        starts_at=state.alert_since or result.started_at,
-        ends_at=result.started_at,
+        starts_at=state.alert_since or now,
+        ends_at=now,
         source=SOURCE,
         evidence={"probe": state.probe, "reason": reason},
     )
 
 
-def _firing(labels: Labels, result: ProbeResult, ready: Ready, *, since_state: ProbeState) -> Alert:
+def _firing(labels: Labels, result: ProbeResult, ready: Ready, *, since: datetime) -> Alert:
     saying, saying_zh = _SAYINGS[labels["alertname"]]
     subject, subject_zh = _subject(ready, "en"), _subject(ready, "zh")
     details = result.message or result.cause.value or "no details"
     details_zh = str(result.evidence.get("message_zh") or result.message or result.cause.value or "无详细信息")
-    assert since_state.alert_since is not None
     return Alert(
         labels=labels,
         annotations={
@@ -126,7 +126,7 @@ def _firing(labels: Labels, result: ProbeResult, ready: Ready, *, since_state: P
             "summary_zh": f"{subject_zh}{saying_zh}：{details_zh}",
             "cause": result.cause.value,
         },
-        starts_at=since_state.alert_since,
+        starts_at=since,
         ends_at=None,
         generator_url=f"/probes/{result.probe}",
         source=SOURCE,
@@ -134,9 +134,8 @@ def _firing(labels: Labels, result: ProbeResult, ready: Ready, *, since_state: P
     )
 
 
-def _ended(labels: Labels, result: ProbeResult, ready: Ready, *, reason: str, state: ProbeState) -> Alert:
+def _ended(labels: Labels, result: ProbeResult, ready: Ready, *, reason: str, since: datetime) -> Alert:
     subject, subject_zh = _subject(ready, "en"), _subject(ready, "zh")
-    since = state.alert_since or result.started_at
     return Alert(
         labels=labels,
         annotations={
@@ -170,8 +169,6 @@ def _evidence(result: ProbeResult, ready: Ready) -> dict[str, object]:
 def _subject(ready: Ready, language: str) -> str:
     """What the alert is about, by its name for people: the interface, else the system, else the probe."""
     target = ready.target
-    if target.interface is not None:
-        return pick(target.interface.name, language, target.interface.id)
-    if target.system is not None:
-        return pick(target.system.name, language, target.system.id)
-    return pick(target.probe.name, language, target.probe.id)
+    named = target.interface or target.system or target.probe
+    names: Mapping[str, str] = {str(key): text for key, text in named.name.items()}
+    return pick(names, language, named.id)

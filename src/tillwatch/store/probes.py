@@ -21,6 +21,12 @@ def load_states(connection: Connection) -> dict[str, ProbeState]:
     return {row["probe"]: _state(row) for row in rows}
 
 
+def load_state(connection: Connection, probe: str) -> ProbeState | None:
+    """What is remembered of one probe, None when it never ran."""
+    row = connection.execute(select(probe_states).where(probe_states.c.probe == probe)).mappings().one_or_none()
+    return None if row is None else _state(row)
+
+
 def save_result(connection: Connection, state: ProbeState, result: ProbeResult, *, keep: int = RESULTS_KEPT) -> None:
     """Store one result and the state it led to; drop the probe's results beyond the newest `keep`."""
     connection.execute(insert(probe_results).values(**_result_values(result)))
