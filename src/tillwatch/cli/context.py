@@ -20,6 +20,9 @@ from tillwatch.config.schema import ChainConfig
 from tillwatch.errors import TillwatchError
 from tillwatch.model.text import language_of
 
+#: A line that is read by a program is never wrapped.
+_PIPED_WIDTH = 10_000
+
 
 class ExitCode(enum.IntEnum):
     """Stable since the first release."""
@@ -58,7 +61,7 @@ def language(ctx: typer.Context, chain: ChainConfig) -> str:
 
 def console() -> Console:
     """Where results for people go: stdout. Colour only on a terminal and without NO_COLOR."""
-    return Console(file=sys.stdout, highlight=False, soft_wrap=not sys.stdout.isatty())
+    return Console(file=sys.stdout, highlight=False, width=None if sys.stdout.isatty() else _PIPED_WIDTH)
 
 
 def say(message: str) -> None:
@@ -82,7 +85,7 @@ def fail(error: TillwatchError) -> NoReturn:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Callable[[Console], None]:
-    """A renderer for `emit`: a plain table without lines, wide enough for its content when piped."""
+    """A renderer for `emit`: a plain table without lines, never wrapped when piped."""
 
     def render(target: Console) -> None:
         grid = Table(box=None, pad_edge=False, header_style="bold")
@@ -90,10 +93,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Callable[
             grid.add_column(column, overflow="fold")
         for row in rows:
             grid.add_row(*("" if cell is None else str(cell) for cell in row))
-        if target.is_terminal:
-            target.print(grid, markup=False)
-        else:
-            target.print(grid, markup=False, width=max(target.measure(grid).maximum, 1), crop=False)
+        target.print(grid, markup=False)
 
     return render
 

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
@@ -18,6 +18,7 @@ T = TypeVar("T")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
 _HOURS = re.compile(r"([01]\d|2[0-3]):[0-5]\d-(([01]\d|2[0-3]):[0-5]\d|24:00)", re.ASCII)
 _LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+_LANGUAGE = re.compile("|".join(LANGUAGES))
 _CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
 _STORE_URL = re.compile(r"sqlite:///.+|postgresql\+psycopg://.+")
 
@@ -83,7 +84,7 @@ Id = Annotated[str, AfterValidator(_not_empty), _like(_ID, "an id; use letters, 
 #: Points at the id of something declared elsewhere; load checks that it is there.
 Reference = str
 Text = Annotated[
-    dict[Literal["en", "zh"], str],
+    dict[Annotated[str, _like(_LANGUAGE, "a language we know; write en or zh")], str],
     BeforeValidator(_both_languages),
     WithJsonSchema(
         {
