@@ -179,6 +179,9 @@ def _report(order: Order, found: _Found, seconds: float) -> AuditReport:
         "cleared": found.cleared,
         "differences_kept": len(found.differences),
     }
+    if reads:
+        # Whether rows can be asked for by the key as it stands in the report; a repair needs to know.
+        evidence["exact_keys"] = all(read.exact_keys for read in reads.values())
     if found.cause:
         evidence["cause"] = str(found.cause)
     if found.unsettled_keys:

@@ -202,7 +202,7 @@ class Sides:
         finally:
             cancel.set()
             for side, thread in threads.items():
-                thread.join(LEAVE_SECONDS if side not in doubts else None)
+                thread.join(LEAVE_SECONDS)
                 if thread.is_alive():
                     self._leftovers.leave(self.reads[side].system, thread)
         return doubts

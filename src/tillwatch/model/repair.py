@@ -18,7 +18,7 @@ class RepairStatus(enum.StrEnum):
     DONE = "done"
     #: Nothing was sent, on purpose; the reason says why (already equal, not repairable, moved since the plan).
     SKIPPED = "skipped"
-    #: Nothing stands in the other system; applying the plan again tries again.
+    #: Refused, or the other system does not hold what it should; applying the plan again tries again.
     FAILED = "failed"
     #: Nobody can tell whether it was sent. Applying again searches by reference first, and never sends blindly.
     UNKNOWN = "unknown"

@@ -218,16 +218,14 @@ def differences_after(connection: Connection, run: int, number: int, limit: int)
 
 def differences_of(connection: Connection, run: int, *, limit: int | None = None) -> Iterator[Difference]:
     """A run's differences in key order, at most `limit`."""
-    number, left = 0, limit
-    while left is None or left > 0:
-        page = differences_after(
-            connection, run, number, PAGE_DIFFERENCES if left is None else min(left, PAGE_DIFFERENCES)
-        )
+    number, given = 0, 0
+    while limit is None or given < limit:
+        wanted = PAGE_DIFFERENCES if limit is None else min(limit - given, PAGE_DIFFERENCES)
+        page = differences_after(connection, run, number, wanted)
         if not page:
             return
-        for number, difference in page:
-            yield difference
-        left = None if left is None else left - len(page)
+        yield from (difference for _, difference in page)
+        number, given = page[-1][0], given + len(page)
 
 
 def _running(run: int) -> Any:

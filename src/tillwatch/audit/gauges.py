@@ -1,0 +1,51 @@
+"""What metrics say of an audit. A run that reached no verdict leaves the last known state in place."""
+
+from datetime import datetime, timedelta
+
+from tillwatch.audit.declare import Declared
+from tillwatch.audit.settle import MAX_ROUNDS
+from tillwatch.audit.verdict import site_of
+from tillwatch.config.schema import ChainConfig
+from tillwatch.metrics import Metrics
+from tillwatch.model.audit import AuditReport, DifferenceKind, Verdict
+from tillwatch.schedule import parse_schedule
+
+
+def finished(metrics: Metrics, report: AuditReport, declared: Declared, config: ChainConfig, now: datetime) -> None:
+    """After every run that ended by itself."""
+    metrics.inc("tillwatch_audit_runs_total", audit=report.audit, verdict=report.verdict.value)
+    metrics.set("tillwatch_audit_duration_seconds", report.seconds, audit=report.audit)
+    if report.verdict in {Verdict.CLEAN, Verdict.DRIFT}:
+        conclusive(metrics, report, declared, config)
+        expected(metrics, declared, report, now)
+
+
+def conclusive(metrics: Metrics, report: AuditReport, declared: Declared, config: ChainConfig) -> None:
+    """The state a run has proven."""
+    spec = declared.spec
+    where = {"audit": spec.id, "interface": spec.interface, "site": site_of(spec, config)}
+    for side, rows in (("left", report.left.rows), ("right", report.right.rows)):
+        metrics.set("tillwatch_audit_rows", rows, side=side, **where)
+    counts = {
+        DifferenceKind.MISSING: report.missing,
+        DifferenceKind.EXTRA: report.extra,
+        DifferenceKind.CHANGED: report.changed,
+    }
+    for kind, rows in counts.items():
+        metrics.set("tillwatch_drift_rows", rows, kind=kind.value, **where)
+    metrics.set("tillwatch_drift_value_at_risk", float(report.value_at_risk), **where)
+    ended = report.started_at.timestamp() + report.seconds
+    metrics.set("tillwatch_audit_last_success_timestamp_seconds", ended, audit=spec.id)
+
+
+def expected(metrics: Metrics, declared: Declared, last: AuditReport | None, now: datetime) -> None:
+    """When the next verdict is due at the latest: the next scheduled run may use its whole time. Past that, the audit
+    is overdue, whatever the reason."""
+    spec = declared.spec
+    schedule = parse_schedule(spec.schedule, declared.zone)
+    since = now if last is None else last.started_at
+    due = schedule.first_after(since, spec.id)
+    interval = schedule.first_after(due, spec.id) - due
+    allowed: timedelta = spec.timeout + MAX_ROUNDS * spec.settle
+    metrics.set("tillwatch_audit_expected_by_timestamp_seconds", (due + interval + allowed).timestamp(), audit=spec.id)
+    metrics.set("tillwatch_audit_interval_seconds", interval.total_seconds(), audit=spec.id)

@@ -1,0 +1,276 @@
+"""Runs audits and keeps what they found: written down before, stored with the alert in one transaction after."""
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from sqlalchemy import Connection
+
+from tillwatch.audit import export, gauges
+from tillwatch.audit.declare import Declared, declare_all
+from tillwatch.audit.examine import Order, examine, ignore
+from tillwatch.audit.loop import MAX_WORKERS, AuditLoop
+from tillwatch.audit.reading import Leftovers, Progress
+from tillwatch.clock import Clock
+from tillwatch.config.bind import did_you_mean
+from tillwatch.config.schema import Audit, ChainConfig
+from tillwatch.errors import StoreError, UsageError
+from tillwatch.metrics import Metrics
+from tillwatch.model.audit import AuditReport, SideReport, Verdict
+from tillwatch.sources.base import Source
+from tillwatch.store import audits as records
+from tillwatch.store.db import Database
+
+_log = logging.getLogger(__name__)
+
+#: A run that gave no sign of life for so long is given up. Renewed three times within it.
+LEASE = timedelta(seconds=20)
+#: Runs waiting for a worker that somebody asked for; more are refused.
+MAX_WAITING = 100
+
+
+class Sources(Protocol):
+    """Where a system's source comes from."""
+
+    def get(self, system: str) -> Source: ...
+
+
+OnReport = Callable[[Connection, AuditReport, Audit], None]
+
+
+def unheard(connection: Connection, report: AuditReport, spec: Audit) -> None:
+    """A report nobody but the store hears of."""
+
+
+class AuditRunner:
+    """Thread-safe. One audit is compared once at a time in a process; a second request waits for its turn."""
+
+    def __init__(
+        self,
+        config: ChainConfig,
+        sources: Sources,
+        *,
+        database: Database,
+        clock: Clock,
+        metrics: Metrics,
+        on_report: OnReport = unheard,
+        owner: str = "local",
+    ) -> None:
+        """`owner` names this process among all on one store. Raises UsageError for an audit that makes no sense."""
+        self._config = config
+        self._sources = sources
+        self._database = database
+        self._clock = clock
+        self._metrics = metrics
+        self._on_report = on_report
+        self._owner = owner
+        self._declared = declare_all(config)
+        self._locks = {audit: threading.Lock() for audit in self._declared}
+        self._leftovers = Leftovers()
+        self._stop = threading.Event()
+        self._asked = threading.BoundedSemaphore(MAX_WAITING)
+        self._pool = ThreadPoolExecutor(MAX_WORKERS, thread_name_prefix="audit")
+
+    @property
+    def declared(self) -> dict[str, Declared]:
+        """Every audit of the chain, by id."""
+        return dict(self._declared)
+
+    def run(self, audit_id: str, *, trigger: str = "cli", progress: Callable[[Progress], None] = ignore) -> AuditReport:
+        """Run one audit now and return its report, which is stored. Waits while the same audit is running here.
+
+        A side that fails is a verdict. Raises UsageError for an unknown audit and StoreError when the report could not
+        be stored.
+        """
+        declared = self._find(audit_id)
+        run = self._begin(declared, trigger, None)
+        assert run is not None
+        return self._finish(declared, run, progress)
+
+    def start(self, audit_id: str, *, trigger: str = "page") -> int:
+        """Begin a run in the background and return its number. Raises UsageError when too many are waiting."""
+        declared = self._find(audit_id)
+        if not self._asked.acquire(blocking=False):
+            raise UsageError(f"{MAX_WAITING} audit runs are waiting; wait for them or raise the number of servers")
+        try:
+            run = self._begin(declared, trigger, None)
+            assert run is not None
+            self._pool.submit(self._in_background, declared, run)
+        except BaseException:
+            self._asked.release()
+            raise
+        return run
+
+    def loop(self, stop: threading.Event) -> None:
+        """Run audits by their schedules until `stop` is set."""
+        AuditLoop(self, clock=self._clock, metrics=self._metrics).run(stop)
+
+    def run_slot(self, audit_id: str, slot: datetime | None) -> AuditReport | None:
+        """Run for a scheduled instant (None: again, after a crash); None when another process has that instant."""
+        declared = self._find(audit_id)
+        run = self._begin(declared, "schedule", slot)
+        return None if run is None else self._finish(declared, run, ignore)
+
+    def export(self, run: int, format: str, *, language: str = "en") -> bytes:
+        """The report of `run` as a csv, xlsx or html file. Raises UsageError for another format or run."""
+        return export.document(self._database, run, format, config=self._config, language=language)
+
+    def stop(self) -> None:
+        """Let running audits end early, unfinished; another process, or the next start, runs them again."""
+        self._stop.set()
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def give_up_dead(self) -> list[str]:
+        """Mark runs of dead processes failed ("interrupted"); returns the audits that must be run again."""
+        now = self._clock.now()
+        dead = self._database.write(lambda connection: records.give_up(connection, now))
+        for run in dead:
+            _log.warning("audit run %s of %s was interrupted; it is marked failed and run again", run.run, run.audit)
+        return list(dict.fromkeys(run.audit for run in dead if run.trigger != "cli" and run.audit in self._declared))
+
+    def restore(self) -> dict[str, datetime]:
+        """Show the last known state in the metrics again; returns the last scheduled instant of each audit."""
+        with self._database.read() as connection:
+            known = records.latest(connection, conclusive=True)
+            slots = records.last_slots(connection)
+        now = self._clock.now()
+        for audit, declared in self._declared.items():
+            if audit in known:
+                gauges.conclusive(self._metrics, known[audit], declared, self._config)
+            gauges.expected(self._metrics, declared, known.get(audit), now)
+        return slots
+
+    def _find(self, audit_id: str) -> Declared:
+        if audit_id not in self._declared:
+            raise UsageError(f"unknown audit '{audit_id}'{did_you_mean(audit_id, self._declared)}")
+        return self._declared[audit_id]
+
+    def _begin(self, declared: Declared, trigger: str, slot: datetime | None) -> int | None:
+        now = self._clock.now()
+
+        def job(connection: Connection) -> int | None:
+            return records.begin(
+                connection,
+                audit=declared.spec.id,
+                trigger=trigger,
+                slot=slot,
+                owner=self._owner,
+                now=now,
+                lease_until=now + LEASE,
+            )
+
+        return self._database.write(job)
+
+    def _in_background(self, declared: Declared, run: int) -> None:
+        try:
+            self._finish(declared, run, ignore)
+        except Exception:
+            _log.exception("audit run %s of %s was lost", run, declared.spec.id)
+            self._metrics.inc("tillwatch_loop_errors_total", loop="audits")
+        finally:
+            self._asked.release()
+
+    def _finish(self, declared: Declared, run: int, progress: Callable[[Progress], None]) -> AuditReport:
+        beat = _Beat(self._database, self._clock, run, self._owner)
+        spec = declared.spec
+        with self._turn(spec.id, beat):
+            started_at = self._clock.now()
+
+            def alive(rows: Progress) -> None:
+                beat()
+                progress(rows)
+
+            order = Order(
+                declared=declared,
+                open=self._sources.get,
+                run=run,
+                started_at=started_at,
+                clock=self._clock,
+                stop=self._stop,
+                leftovers=self._leftovers,
+                alive=alive,
+            )
+            try:
+                report = examine(order)
+            except Exception as error:
+                _log.exception("audit %s failed by a defect of ours", spec.id)
+                report = _defect(order, error)
+            except BaseException:
+                self._let_go(run)
+                raise
+            if self._stop.is_set() and report.verdict is Verdict.FAILED:
+                # Told to stop: not a finding about the sides, so nobody is alarmed; the run is taken up again.
+                self._let_go(run)
+                return report
+            self._store(report, declared)
+        gauges.finished(self._metrics, report, declared, self._config, self._clock.now())
+        return report
+
+    @contextmanager
+    def _turn(self, audit: str, beat: "_Beat") -> Iterator[None]:
+        lock = self._locks[audit]
+        while not lock.acquire(timeout=LEASE.total_seconds() / 10):
+            beat()
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def _let_go(self, run: int) -> None:
+        now = self._clock.now()
+        try:
+            self._database.write(lambda connection: records.release(connection, run, self._owner, now))
+        except StoreError as error:
+            _log.warning("audit run %s is not released, it will be given up after %s: %s", run, LEASE, error)
+
+    def _store(self, report: AuditReport, declared: Declared) -> None:
+        """The report and what follows from it, in one transaction. Raises StoreError when it could not be stored."""
+        now = self._clock.now()
+
+        def job(connection: Connection) -> bool:
+            if not records.finish(connection, report, owner=self._owner, now=now):
+                return False
+            self._on_report(connection, report, declared.spec)
+            return True
+
+        if not self._database.write(job):
+            raise StoreError(
+                f"audit run {report.run} was given up as dead before it finished (no sign of life for {LEASE}); "
+                "its result is not used, the audit is run again"
+            )
+
+
+class _Beat:
+    """Renews the lease of one run, rarely, however often it is called."""
+
+    def __init__(self, database: Database, clock: Clock, run: int, owner: str) -> None:
+        self._database, self._clock, self._run, self._owner = database, clock, run, owner
+        self._next = clock.monotonic() + LEASE.total_seconds() / 3
+
+    def __call__(self) -> None:
+        if self._clock.monotonic() < self._next:
+            return
+        self._next = self._clock.monotonic() + LEASE.total_seconds() / 3
+        until = self._clock.now() + LEASE
+        try:
+            self._database.write(lambda connection: records.renew(connection, self._run, self._owner, until))
+        except StoreError as error:
+            _log.warning("audit run %s could not say that it is alive: %s", self._run, error)
+
+
+def _defect(order: Order, error: Exception) -> AuditReport:
+    spec = order.declared.spec
+    return AuditReport(
+        run=order.run,
+        audit=spec.id,
+        verdict=Verdict.FAILED,
+        reason=f"a defect of tillwatch: {type(error).__name__}: {error}; the log has the details, please report it",
+        left=SideReport(system=spec.left.system, dataset=spec.left.dataset, rows=0),
+        right=SideReport(system=spec.right.system, dataset=spec.right.dataset, rows=0),
+        started_at=order.started_at,
+        seconds=(order.clock.now() - order.started_at).total_seconds(),
+    )
