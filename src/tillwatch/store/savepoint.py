@@ -1,7 +1,7 @@
 """A part of a transaction that can fail alone."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
@@ -19,8 +19,6 @@ def savepoint(connection: Connection) -> Iterator[None]:
         yield
         point.commit()
     except BaseException:
-        try:
+        with suppress(DBAPIError):
             point.rollback()
-        except DBAPIError:
-            pass
         raise

@@ -1,0 +1,284 @@
+"""Incidents, their timelines, and the document of `incident show`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, insert, select, update
+
+from tillwatch.errors import UsageError
+from tillwatch.model.alert import Episode
+from tillwatch.model.incident import (
+    Component,
+    Incident,
+    IncidentState,
+    Listener,
+    RunbookLink,
+    Severity,
+    TimelineEntry,
+    Told,
+)
+from tillwatch.model.notice import DeliveryRecord
+from tillwatch.store import alerts, outbox
+from tillwatch.store.tables.incidents import incidents
+from tillwatch.store.tables.incidents import timeline as entries
+
+
+def add(connection: Connection, incident: Incident) -> Incident:
+    """Store a new incident; the one returned has its number."""
+    inserted = connection.execute(insert(incidents).values(**_values(incident)))
+    key = inserted.inserted_primary_key
+    assert key is not None
+    return replace(incident, id=key[0])
+
+
+def save(connection: Connection, incident: Incident) -> None:
+    """Store an incident that is there already, whole."""
+    connection.execute(update(incidents).where(incidents.c.id == incident.id).values(**_values(incident)))
+
+
+def get(connection: Connection, id: int) -> Incident:
+    """One incident. Raises UsageError when there is none of this number."""
+    row = connection.execute(select(incidents).where(incidents.c.id == id)).mappings().first()
+    if row is None:
+        raise UsageError(f"there is no incident {id}; 'tillwatch incident list' shows what there is")
+    return _incident(row)
+
+
+def find_open(connection: Connection, component: Component) -> Incident | None:
+    """The one open incident about `component`, if any."""
+    row = (
+        connection.execute(
+            select(incidents).where(
+                incidents.c.component == str(component), incidents.c.state != IncidentState.RESOLVED.value
+            )
+        )
+        .mappings()
+        .first()
+    )
+    return None if row is None else _incident(row)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outline:
+    """As much of an open incident as it takes to find it."""
+
+    id: int
+    component: Component
+    parent: int | None
+
+
+def outlines(connection: Connection) -> list[Outline]:
+    """Every open incident in outline, oldest first."""
+    query = (
+        select(incidents.c.id, incidents.c.component, incidents.c.parent)
+        .where(incidents.c.state != IncidentState.RESOLVED.value)
+        .order_by(incidents.c.id)
+    )
+    return [
+        Outline(id=id, component=Component.parse(component), parent=parent)
+        for id, component, parent in connection.execute(query)
+    ]
+
+
+def list_open(connection: Connection) -> list[Incident]:
+    """Every open incident, oldest first; those folded under another one too."""
+    query = select(incidents).where(incidents.c.state != IncidentState.RESOLVED.value).order_by(incidents.c.id)
+    return [_incident(row) for row in connection.execute(query).mappings()]
+
+
+def latest(connection: Connection, *, limit: int, before: int | None = None) -> list[Incident]:
+    """Incidents, newest first; `before` pages on from a number."""
+    query = select(incidents).order_by(incidents.c.id.desc()).limit(limit)
+    if before is not None:
+        query = query.where(incidents.c.id < before)
+    return [_incident(row) for row in connection.execute(query).mappings()]
+
+
+def due(connection: Connection, now: datetime, *, limit: int) -> list[Incident]:
+    """Open incidents with a reminder due, the longest due first."""
+    query = (
+        select(incidents)
+        .where(incidents.c.next_at <= now, incidents.c.state != IncidentState.RESOLVED.value)
+        .order_by(incidents.c.next_at, incidents.c.id)
+        .limit(limit)
+    )
+    return [_incident(row) for row in connection.execute(query).mappings()]
+
+
+def append(connection: Connection, incident: int, news: Sequence[TimelineEntry]) -> None:
+    """Add entries to the end of a timeline. There is no function to change or remove one."""
+    if news:
+        connection.execute(
+            insert(entries),
+            [
+                {"incident": incident, "at": entry.at, "kind": entry.kind, "actor": entry.actor, "data": entry.data}
+                for entry in news
+            ],
+        )
+
+
+def timeline(connection: Connection, id: int) -> list[TimelineEntry]:
+    """The life of an incident, oldest first."""
+    query = select(entries).where(entries.c.incident == id).order_by(entries.c.id)
+    return [
+        TimelineEntry(at=row["at"], kind=row["kind"], actor=row["actor"], data=row["data"])
+        for row in connection.execute(query).mappings()
+    ]
+
+
+def episodes(connection: Connection, id: int) -> list[Episode]:
+    """The alerts of an incident, oldest first."""
+    return alerts.of_incidents(connection, [id])[id]
+
+
+def document(connection: Connection, id: int) -> dict[str, Any]:
+    """The document of `incident show --json` and of the API. Raises UsageError when there is no such incident."""
+    incident = get(connection, id)
+    return {
+        **summary(incident),
+        "alerts": [alert_document(episode) for episode in episodes(connection, id)],
+        "timeline": [
+            {"at": entry.at.isoformat(), "kind": entry.kind, "actor": entry.actor, "data": entry.data}
+            for entry in timeline(connection, id)
+        ],
+        "notifications": [_notification(record) for record in outbox.deliveries(connection, id)],
+        "runbooks": [{"id": link.id, "url": link.url, "params": dict(link.params)} for link in incident.runbooks],
+        "evidence": dict(incident.evidence),
+    }
+
+
+def summary(incident: Incident) -> dict[str, Any]:
+    """One incident of `incident list --json`."""
+    return {
+        "incident": incident.id,
+        "state": incident.state.value,
+        "severity": incident.severity.value,
+        "component": str(incident.component),
+        "title": incident.title,
+        "titles": dict(incident.titles),
+        "opened_at": incident.opened_at.isoformat(),
+        "acknowledged_at": _iso(incident.acknowledged_at),
+        "acknowledged_by": incident.acknowledged_by,
+        "assigned_to": incident.assigned_to,
+        "resolved_at": _iso(incident.resolved_at),
+        "version": incident.version,
+        "parent": incident.parent,
+        "value_at_risk": None if incident.value_at_risk is None else str(incident.value_at_risk),
+    }
+
+
+def alert_document(episode: Episode) -> dict[str, Any]:
+    """One alert of `alert list --json`."""
+    return {
+        "id": episode.id,
+        "fingerprint": episode.fingerprint,
+        "alertname": episode.name,
+        "state": episode.state.value,
+        "source": episode.source,
+        "labels": dict(episode.labels),
+        "annotations": dict(episode.annotations),
+        "starts_at": episode.starts_at.isoformat(),
+        "ends_at": _iso(episode.ends_at),
+        "lease_until": _iso(episode.lease_until),
+        "updated_at": episode.updated_at.isoformat(),
+        "incident": episode.incident,
+        "generator_url": episode.generator_url,
+        "evidence": dict(episode.evidence),
+    }
+
+
+def _notification(record: DeliveryRecord) -> dict[str, Any]:
+    return {
+        "id": record.id,
+        "kind": record.kind.value,
+        "receiver": record.receiver,
+        "channel": record.channel,
+        "state": record.state.value,
+        "attempts": record.attempts,
+        "code": record.code,
+        "detail": record.detail,
+        "not_before": record.not_before.isoformat(),
+        "finished_at": _iso(record.finished_at),
+        "possible_repeat": record.possible_repeat,
+    }
+
+
+def _iso(instant: datetime | None) -> str | None:
+    return None if instant is None else instant.isoformat()
+
+
+def _values(incident: Incident) -> dict[str, Any]:
+    return {
+        "component": str(incident.component),
+        "state": incident.state.value,
+        "severity": incident.severity.value,
+        "title": incident.title,
+        "titles": dict(incident.titles),
+        "opened_at": incident.opened_at,
+        "acknowledged_at": incident.acknowledged_at,
+        "acknowledged_by": incident.acknowledged_by,
+        "assigned_to": incident.assigned_to,
+        "resolved_at": incident.resolved_at,
+        "version": incident.version,
+        "parent": incident.parent,
+        "value_at_risk": incident.value_at_risk,
+        "evidence": dict(incident.evidence),
+        "runbooks": [{"id": link.id, "url": link.url, "params": dict(link.params)} for link in incident.runbooks],
+        "told": [_told_values(told) for told in incident.told],
+        "next_at": min((told.remind_at for told in incident.told if told.remind_at is not None), default=None),
+    }
+
+
+def _told_values(told: Told) -> dict[str, Any]:
+    listener = told.listener
+    return {
+        "receiver": listener.receiver,
+        "channels": list(listener.channels),
+        "group_wait": listener.group_wait.total_seconds(),
+        "group_interval": listener.group_interval.total_seconds(),
+        "repeat_interval": listener.repeat_interval.total_seconds(),
+        "announce_at": told.announce_at.isoformat(),
+        "last_at": told.last_at.isoformat(),
+        "remind_at": _iso(told.remind_at),
+        "reminders": told.reminders,
+    }
+
+
+def _told(values: dict[str, Any]) -> Told:
+    return Told(
+        listener=Listener(
+            receiver=values["receiver"],
+            channels=tuple(values["channels"]),
+            group_wait=timedelta(seconds=values["group_wait"]),
+            group_interval=timedelta(seconds=values["group_interval"]),
+            repeat_interval=timedelta(seconds=values["repeat_interval"]),
+        ),
+        announce_at=datetime.fromisoformat(values["announce_at"]),
+        last_at=datetime.fromisoformat(values["last_at"]),
+        remind_at=None if values["remind_at"] is None else datetime.fromisoformat(values["remind_at"]),
+        reminders=values["reminders"],
+    )
+
+
+def _incident(row: RowMapping) -> Incident:
+    return Incident(
+        id=row["id"],
+        component=Component.parse(row["component"]),
+        state=IncidentState(row["state"]),
+        severity=Severity(row["severity"]),
+        title=row["title"],
+        titles=row["titles"],
+        opened_at=row["opened_at"],
+        acknowledged_at=row["acknowledged_at"],
+        acknowledged_by=row["acknowledged_by"],
+        assigned_to=row["assigned_to"],
+        resolved_at=row["resolved_at"],
+        version=row["version"],
+        parent=row["parent"],
+        value_at_risk=row["value_at_risk"],
+        evidence=row["evidence"],
+        runbooks=tuple(RunbookLink(**link) for link in row["runbooks"]),
+        told=tuple(_told(values) for values in row["told"]),
+    )
