@@ -1,129 +1,25 @@
 """Everything the web layer calls, in one place: the composition root fills it, tests fill it with fakes.
 
-Questions go through `Records` (short read transactions, newest first, always bounded); orders go to the desk that owns the
-subject. A method raises `UsageError` for an id that does not exist (404), `RefusedError` when policy says no (409),
-`StoreError` when nothing could be stored or read (503).
+Questions go through `Records` (short read transactions, newest first, always bounded); orders go to the desk that
+owns the subject. A method raises `UsageError` for an id that does not exist (404), `RefusedError` when policy says no
+(409), `StoreError` when nothing could be stored or read (503).
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
 from typing import Protocol
 
+from tillwatch.alerting.ingest import IngestReceipt
 from tillwatch.clock import Clock
 from tillwatch.config.schema import ChainConfig
 from tillwatch.model.alert import Alert, Episode
 from tillwatch.model.audit import AuditReport, Difference, DifferenceKind
 from tillwatch.model.incident import Incident, TimelineEntry
+from tillwatch.model.notice import DeliveryRecord
 from tillwatch.model.probe import ProbeResult, ProbeState
 from tillwatch.model.runbook import Run
-
-
-@dataclass(frozen=True, kw_only=True)
-class DeliveryRow:
-    """One notification to one channel, as the delivery log knows it."""
-
-    id: int
-    incident: int | None
-    #: opened | updated | resolved | reminder
-    kind: str
-    channel: str
-    #: pending | sending | delivered | rejected | unknown
-    state: str
-    attempts: int
-    #: The provider's own code and words from the last attempt.
-    code: str
-    detail: str
-    created_at: datetime
-    #: When the last attempt ended.
-    at: datetime | None = None
-    #: When the next attempt is due; only while pending.
-    next_at: datetime | None = None
-    possible_repeat: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class ParamField:
-    """One parameter of a runbook as a form shows it."""
-
-    name: str
-    title: Mapping[str, str]
-    #: string | integer | decimal | boolean | enum
-    type: str
-    choices: tuple[str, ...] = ()
-    default: str = ""
-    required: bool = True
-
-
-@dataclass(frozen=True, kw_only=True)
-class StepCard:
-    """One step of a runbook file. `prose` is the author's Markdown above the block."""
-
-    id: str
-    title: Mapping[str, str]
-    prose: str
-    action: str
-    effect: str
-    approval: Mapping[str, object] = field(default_factory=dict)
-    undo: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunbookCard:
-    """What a runbook file says. `facts` is its first screen: what, safe, how long, how to stop, who decides."""
-
-    id: str
-    title: Mapping[str, str]
-    serves: tuple[str, ...]
-    owner: str
-    minutes: int
-    facts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    prose: str = ""
-    params: tuple[ParamField, ...] = ()
-    steps: tuple[StepCard, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class StepPlan:
-    """What one step would do, found out by reading only."""
-
-    id: str
-    title: Mapping[str, str]
-    action: str
-    effect: str
-    summary: str
-    current: str = ""
-    proposed: str = ""
-    items: tuple[Mapping[str, object], ...] = ()
-    items_total: int = 0
-    undo: str = ""
-    approval: Mapping[str, object] = field(default_factory=dict)
-    #: False when the action cannot say what it would do, or could not reach what it has to read.
-    previewed: bool = True
-    error: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class DryRun:
-    """The plan of a runbook with these parameters; `digest` is what an approver signs."""
-
-    runbook: str
-    params: Mapping[str, str]
-    digest: str
-    steps: tuple[StepPlan, ...]
-    #: Parameters that are missing or wrong, by name.
-    problems: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Receipt:
-    """What became of one batch of alerts: stored, or set aside with a reason; never dropped."""
-
-    stored: int
-    quarantined: int
-    #: One sentence for each item set aside.
-    reasons: tuple[str, ...] = ()
+from tillwatch.runbook.cards import DryRun, RunbookCard
 
 
 class Records(Protocol):
@@ -135,30 +31,30 @@ class Records(Protocol):
     def incidents(self, *, limit: int, before: int | None = None) -> Sequence[Incident]: ...
     def incident(self, incident: int) -> Incident: ...
     def timeline(self, incident: int) -> Sequence[TimelineEntry]: ...
-    def episodes(self, incident: int) -> Sequence[Episode]: ...
+    def episodes(self, incidents: Sequence[int]) -> Mapping[int, Sequence[Episode]]: ...
     def incident_document(self, incident: int) -> Mapping[str, object]: ...
     def active_alerts(self) -> Sequence[Episode]: ...
     def deliveries(
         self, *, incident: int | None = None, limit: int, before: int | None = None
-    ) -> Sequence[DeliveryRow]: ...
+    ) -> Sequence[DeliveryRecord]: ...
     def latest_audits(self) -> Mapping[str, AuditReport]: ...
     def audit_reports(self, *, audit: str | None = None, limit: int) -> Sequence[AuditReport]: ...
-    def audit_report(self, run: int) -> AuditReport: ...
+    def audit_report(self, run: int, *, differences: int) -> AuditReport: ...
     def differences(
         self, run: int, *, kind: DifferenceKind | None, offset: int, limit: int
     ) -> Sequence[Difference]: ...
     def runs(self, *, incident: int | None = None, limit: int) -> Sequence[Run]: ...
-    def ping(self) -> None:
-        """Raise StoreError when the database does not answer."""
+    def revision(self) -> str:
+        """A cheap text that differs whenever something a page shows has changed. StoreError when the store is gone."""
         ...
 
 
 class Ingest(Protocol):
     """The one door for alerts: everything of one body in one transaction, then the receipt."""
 
-    def v2(self, body: bytes, *, source: str) -> Receipt: ...
-    def webhook(self, body: bytes, *, source: str) -> Receipt: ...
-    def receive(self, alerts: Sequence[Alert], *, source: str) -> Receipt: ...
+    def v2(self, body: bytes, *, source: str) -> IngestReceipt: ...
+    def webhook(self, body: bytes, *, source: str) -> IngestReceipt: ...
+    def receive(self, alerts: Sequence[Alert], *, source: str) -> IngestReceipt: ...
 
 
 class IncidentDesk(Protocol):
@@ -169,11 +65,15 @@ class IncidentDesk(Protocol):
 
 
 class Audits(Protocol):
-    def start(self, audit: str, *, trigger: str) -> int:
-        """Queue one run and return its number at once; the report follows in the store."""
+    def run(self, audit_id: str, *, trigger: str) -> AuditReport:
+        """Run to the end; the report is stored before it is returned."""
         ...
 
-    def export(self, run: int, format: str) -> bytes:
+    def start(self, audit_id: str, *, trigger: str) -> int:
+        """Begin a run in the background and return its number."""
+        ...
+
+    def export(self, run: int, format: str, *, language: str) -> bytes:
         """csv, xlsx or html, formula-safe; UsageError for another format."""
         ...
 
@@ -237,7 +137,3 @@ class Services:
     watch: Watch
     #: Asked of every caller when the server listens beyond loopback; empty on loopback.
     token: str = ""
-
-
-#: No money at risk is a fact; an unknown amount is None and is shown as unknown.
-NOTHING = Decimal(0)

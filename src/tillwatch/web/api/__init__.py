@@ -1,0 +1,1 @@
+"""HTTP for programs: our own REST, Alertmanager's API, webhooks, metrics and health."""

@@ -1,0 +1,87 @@
+"""/api/v1/audits: what is compared, reports, and running one now."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from starlette.responses import Response
+
+from tillwatch.model.audit import DifferenceKind
+from tillwatch.web.api import documents
+from tillwatch.web.api.bodies import Id, Limit
+from tillwatch.web.handling import ServicesHere
+
+router = APIRouter(prefix="/api/v1/audits", tags=["audits"])
+
+#: What `audit export` writes, and how a browser is told.
+EXPORT_TYPES = {
+    "csv": "text/csv; charset=utf-8",
+    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    "html": "text/html; charset=utf-8",
+}
+#: One document holds as many differences; the rest is at `/differences`.
+MAX_DIFFERENCES = 1_000
+#: More differences than any report keeps.
+MAX_OFFSET = 10_000_000
+
+
+@router.get("")
+def listed(services: ServicesHere) -> list[documents.Document]:
+    """Every declared audit with its newest finished report, without differences."""
+    latest = services.records.latest_audits()
+    return [
+        {
+            "audit": audit.id,
+            "schedule": audit.schedule,
+            "latest": documents.audit_report(latest[audit.id]) if audit.id in latest else None,
+        }
+        for audit in services.config.audits
+    ]
+
+
+@router.post("/{audit}/run")
+def run(services: ServicesHere, audit: str) -> documents.Document:
+    """Run to the end and answer with the report. A page uses the background; a program waits."""
+    return documents.audit_report(services.audits.run(services.config.audit(audit).id, trigger="api"))
+
+
+@router.get("/runs/{run}")
+def report(services: ServicesHere, run: Id) -> documents.Document:
+    """The document of `tillwatch audit show --json`."""
+    return documents.audit_report(services.records.audit_report(run, differences=MAX_DIFFERENCES))
+
+
+@router.get("/runs/{run}/differences")
+def differences(
+    services: ServicesHere,
+    run: Id,
+    limit: Limit,
+    kind: DifferenceKind | None = None,
+    offset: Annotated[int, Query(ge=0, le=MAX_OFFSET)] = 0,
+) -> list[documents.Document]:
+    """The differing rows in key order."""
+    found = services.records.differences(run, kind=kind, offset=offset, limit=limit)
+    return [documents.difference(item) for item in found]
+
+
+@router.get("/runs/{run}/export/{format}")
+def export(services: ServicesHere, run: Id, format: str) -> Response:
+    """The report as csv, xlsx or html; cells never start a formula."""
+    return exported(services, run, format, services.config.chain.locale)
+
+
+@router.get("/{audit}/runs")
+def runs(services: ServicesHere, audit: str, limit: Limit) -> list[documents.Document]:
+    """Reports of one audit, newest first, without differences."""
+    found = services.records.audit_reports(audit=services.config.audit(audit).id, limit=limit)
+    return [documents.audit_report(item) for item in found]
+
+
+def exported(services: ServicesHere, run: int, format: str, language: str) -> Response:
+    """Always a download: the file brings its own styles, which a page of ours would refuse."""
+    body = services.audits.export(run, format, language=language)
+    name = f"audit-run-{run}.{format}"
+    return Response(
+        body,
+        media_type=EXPORT_TYPES.get(format, "application/octet-stream"),
+        headers={"Content-Disposition": f'attachment; filename="{name}"'},
+    )

@@ -1,0 +1,64 @@
+"""What programs send: names, texts and parameters, bounded before anything is done with them."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from tillwatch.web.handling import MAX_ID, MAX_PAGE_SIZE, MAX_TEXT_CHARACTERS, PAGE_SIZE
+from tillwatch.web.render import MAX_ACTOR_CHARACTERS
+
+#: Printable on one line; a name ends up in logs, messages and pages.
+_ONE_LINE = r"^[^\x00-\x1f\x7f]*$"
+Actor = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_ACTOR_CHARACTERS, pattern=_ONE_LINE)
+]
+LongText = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_TEXT_CHARACTERS, pattern=r"^[^\x00]*$")
+]
+Name = Annotated[str, StringConstraints(max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+Id = Annotated[int, Field(ge=1, le=MAX_ID)]
+Limit = Annotated[int, Field(ge=1, le=MAX_PAGE_SIZE, default=PAGE_SIZE)]
+Params = Annotated[dict[Annotated[str, StringConstraints(max_length=64)], LongText], Field(max_length=50)]
+
+
+class Body(BaseModel):
+    """An unknown key is a mistake worth telling, not one to skip."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ActorBody(Body):
+    actor: Actor
+
+
+class NoteBody(ActorBody):
+    text: LongText
+
+
+class AssignBody(ActorBody):
+    assignee: Actor
+
+
+class ResolveBody(ActorBody):
+    reason: LongText
+
+
+class PlanBody(Body):
+    params: Params = {}
+    incident: Id | None = None
+
+
+class StartBody(ActorBody):
+    runbook: Name
+    params: Params = {}
+    incident: Id | None = None
+
+
+class ApproveBody(ActorBody):
+    role: Name
+    decision: Literal["approve", "reject"] = "approve"
+
+
+class ConfirmBody(ActorBody):
+    step: Name
+    text: LongText

@@ -1,0 +1,57 @@
+"""For machines that watch this one: metrics, health, and blackbox_exporter's `/probe`."""
+
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import APIRouter, HTTPException, Query
+from starlette.responses import JSONResponse, Response
+
+from tillwatch.errors import UsageError
+from tillwatch.web.api import documents
+from tillwatch.web.handling import ServicesHere
+
+router = APIRouter(tags=["operations"])
+
+METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+MAX_TARGET_CHARACTERS = 2048
+
+
+@router.get("/metrics")
+def metrics(services: ServicesHere) -> Response:
+    return Response(services.metrics.render(), media_type=METRICS_TYPE)
+
+
+@router.get("/-/healthy")
+def healthy() -> dict[str, str]:
+    """This process answers. Nothing else is asked: a restart does not heal a database."""
+    return {"status": "ok"}
+
+
+@router.get("/-/ready")
+def ready(services: ServicesHere) -> Response:
+    """Everything alerts need works: the store answers and no loop is stuck. 503 names what does not."""
+    services.records.revision()
+    loops = services.watch.loops()
+    document = {
+        "status": "trouble" if any(loop.problem for loop in loops) else "ok",
+        "loops": [
+            {"name": loop.name, "last_success": documents.instant(loop.last_success), "problem": loop.problem}
+            for loop in loops
+        ],
+    }
+    status = HTTPStatus.SERVICE_UNAVAILABLE if document["status"] == "trouble" else HTTPStatus.OK
+    return JSONResponse(document, status_code=status)
+
+
+@router.get("/probe")
+async def probe(
+    services: ServicesHere,
+    target: Annotated[str, Query(min_length=1, max_length=MAX_TARGET_CHARACTERS)],
+    module: Annotated[str, Query(max_length=64)] = "http_2xx",
+) -> Response:
+    """blackbox_exporter's interface: one measurement of `target`, in text format."""
+    try:
+        body = await services.probes.drop_in(target, module)
+    except UsageError as error:
+        raise HTTPException(HTTPStatus.BAD_REQUEST, str(error)) from error
+    return Response(body, media_type=METRICS_TYPE)

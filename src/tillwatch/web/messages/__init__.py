@@ -1,0 +1,18 @@
+"""Texts of the pages, a file a subject, both languages side by side."""
+
+from collections.abc import Mapping
+
+from tillwatch.web.messages import audits, errors, frame, incidents, overview, probes, runbooks, timeline, words
+from tillwatch.web.messages.text import Text
+
+TABLES = (audits, errors, frame, incidents, overview, probes, runbooks, timeline, words)
+
+
+def merged() -> Mapping[str, Text]:
+    """All texts; a key written twice is a mistake that must not pick a winner in silence."""
+    texts: dict[str, Text] = {}
+    for table in TABLES:
+        if twice := texts.keys() & table.MESSAGES.keys():
+            raise ValueError(f"{table.__name__}: texts written twice: {', '.join(sorted(twice))}")
+        texts.update(table.MESSAGES)
+    return texts

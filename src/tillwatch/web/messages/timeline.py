@@ -1,0 +1,33 @@
+"""What happened to an incident, one text a kind of timeline entry."""
+
+from collections.abc import Mapping
+
+from tillwatch.web.messages.text import Text
+
+MESSAGES: Mapping[str, Text] = {
+    "timeline.opened": Text("Incident opened about {component}, {severity}", "事件创建：{component}，级别{severity}"),
+    "timeline.alert_firing": Text("Failing: {what}", "出现故障：{what}"),
+    "timeline.alert_firing_again": Text("Failing again: {what}", "再次出现故障：{what}"),
+    "timeline.alert_updated": Text("Changed: {what}", "有变化：{what}"),
+    "timeline.alert_silent": Text("The source fell silent, so nobody knows: {what}", "来源失联，状态不明：{what}"),
+    "timeline.alert_resolved": Text("Over: {what}", "已恢复：{what}"),
+    "timeline.severity_raised": Text("Severity raised from {before} to {after}", "级别由{before}升为{after}"),
+    "timeline.folded": Text("Folded into incident {parent}, which explains it", "并入事件 {parent}，原因相同"),
+    "timeline.unfolded": Text("Stands for itself again", "不再从属于其他事件"),
+    "timeline.notified": Text("Notification “{notice}” to {channels}", "通知“{notice}”发往 {channels}"),
+    "timeline.notified_later": Text(
+        "Notification “{notice}” to {channels}, to be sent at {at}", "通知“{notice}”将于 {at} 发往 {channels}"
+    ),
+    "timeline.notice_withdrawn": Text(
+        "Notification “{notice}” withdrawn before it was sent", "通知“{notice}”发出前已撤回"
+    ),
+    "timeline.nobody_told": Text("Receiver {receiver} is not told", "未通知接收方 {receiver}"),
+    "timeline.runbooks_unavailable": Text("No runbook could be suggested", "无法推荐预案"),
+    "timeline.acknowledged": Text("Acknowledged", "已确认"),
+    "timeline.assigned": Text("Assigned to {assignee}", "指派给 {assignee}"),
+    "timeline.note": Text("Note", "备注"),
+    "timeline.resolved": Text(
+        "Resolved: every alert was ended by its own source", "已解决：所有告警均由各自的来源宣告恢复"
+    ),
+    "timeline.resolved_by_hand": Text("Resolved by hand", "手动解决"),
+}

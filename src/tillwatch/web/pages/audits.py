@@ -1,0 +1,98 @@
+"""Audits and their reports, row by row."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response
+
+from tillwatch.config.schema import ChainConfig
+from tillwatch.model.audit import AuditReport, Difference, DifferenceKind
+from tillwatch.web.api.audits import MAX_OFFSET, exported
+from tillwatch.web.handling import FormHere, PagesHere
+from tillwatch.web.language import Texts
+from tillwatch.web.views.checks import of_audit
+
+router = APIRouter(prefix="/audits", include_in_schema=False)
+
+#: A screenful or two; the export has everything.
+ROWS_SHOWN = 50
+RUNS_SHOWN = 20
+
+
+@router.get("")
+def listed(request: Request, pages: PagesHere) -> Response:
+    services, reader = pages.services, pages.reader(request)
+    latest = services.records.latest_audits()
+    audits = [
+        (audit, of_audit(audit, latest.get(audit.id), services.config, pages.now), latest.get(audit.id))
+        for audit in services.config.audits
+    ]
+    values = {
+        "audits": sorted(audits, key=lambda item: item[1].level.rank),
+        "names": audit_names(services.config, reader.t),
+        "systems": system_names(services.config, reader.t),
+        "history": services.records.audit_reports(limit=RUNS_SHOWN),
+    }
+    return pages.html(request, "audits.html", values, reader=reader)
+
+
+@router.post("/{audit}/run")
+def run(request: Request, pages: PagesHere, audit: str, _form: FormHere) -> Response:
+    pages.services.audits.start(pages.services.config.audit(audit).id, trigger="page")
+    return pages.redirect(request, "/audits?done=audit_started")
+
+
+@router.get("/runs/{run}")
+def report(
+    request: Request,
+    pages: PagesHere,
+    run: int,
+    kind: DifferenceKind | None = None,
+    offset: Annotated[int, Query(ge=0, le=MAX_OFFSET)] = 0,
+) -> Response:
+    services, reader = pages.services, pages.reader(request)
+    found = services.records.audit_report(run, differences=0)
+    rows = list(services.records.differences(run, kind=kind, offset=offset, limit=ROWS_SHOWN + 1))
+    values = {
+        "report": found,
+        "name": audit_names(services.config, reader.t).get(found.audit, found.audit),
+        "systems": system_names(services.config, reader.t),
+        "kind": kind,
+        "rows": rows[:ROWS_SHOWN],
+        "columns": _columns(rows),
+        "offset": offset,
+        "page_size": ROWS_SHOWN,
+        "more": len(rows) > ROWS_SHOWN,
+        "counts": {"missing": found.missing, "extra": found.extra, "changed": found.changed},
+        "total": _total(found),
+    }
+    return pages.html(request, "audit_run.html", values, reader=reader)
+
+
+@router.get("/runs/{run}/export/{format}")
+def export(request: Request, pages: PagesHere, run: int, format: str) -> Response:
+    return exported(pages.services, run, format, pages.reader(request).t.language)
+
+
+def audit_names(config: ChainConfig, t: Texts) -> dict[str, str]:
+    """An audit without a name of its own is called after its interface."""
+    interfaces = {item.id: item.name for item in config.interfaces}
+    return {audit.id: t.name(audit.name or interfaces.get(audit.interface, {}), audit.id) for audit in config.audits}
+
+
+def system_names(config: ChainConfig, t: Texts) -> dict[str, str]:
+    return {system.id: t.name(system.name, system.id) for system in config.systems}
+
+
+def _total(report: AuditReport) -> int:
+    return report.missing + report.extra + report.changed
+
+
+def _columns(rows: Sequence[Difference]) -> list[str]:
+    """Every field any of these rows shows, in first-seen order."""
+    seen: dict[str, None] = {}
+    for row in rows:
+        for side in (row.left, row.right):
+            seen.update(dict.fromkeys(side or {}))
+    return list(seen)

@@ -1,0 +1,98 @@
+"""Incidents: the list, one incident, and what a person does about it."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response
+
+from tillwatch.config.schema import ChainConfig
+from tillwatch.model.incident import RunbookLink
+from tillwatch.web.handling import MAX_ID, PAGE_SIZE, FormHere, PagesHere
+from tillwatch.web.language import Texts
+from tillwatch.web.services import Services
+from tillwatch.web.views.incident import evidence_view, incident_view, newest_first
+from tillwatch.web.views.timeline import entry_views
+
+router = APIRouter(prefix="/incidents", include_in_schema=False)
+
+#: One incident can fold hundreds of alerts; the page shows the worst of them and says how many there are.
+MAX_EVIDENCE_SHOWN = 12
+MAX_DELIVERIES_SHOWN = 100
+MAX_RUNS_SHOWN = 20
+
+IncidentId = Annotated[int, Query(ge=1, le=MAX_ID)]
+
+
+@router.get("")
+def listed(request: Request, pages: PagesHere, before: IncidentId | None = None) -> Response:
+    services, reader = pages.services, pages.reader(request)
+    found = services.records.incidents(limit=PAGE_SIZE, before=before)
+    episodes = services.records.episodes([item.id for item in found])
+    values = {
+        "incidents": [incident_view(item, episodes.get(item.id, ()), services.config, reader.t) for item in found],
+        "older": found[-1].id if len(found) == PAGE_SIZE else None,
+        "paged": before is not None,
+    }
+    return pages.html(request, "incidents.html", values, reader=reader)
+
+
+@router.get("/{incident}")
+def show(request: Request, pages: PagesHere, incident: int) -> Response:
+    services, reader = pages.services, pages.reader(request)
+    item = services.records.incident(incident)
+    episodes = newest_first(services.records.episodes([item.id]).get(item.id, ()))
+    values = {
+        "view": incident_view(item, episodes, services.config, reader.t),
+        "evidence": [evidence_view(episode, reader.t) for episode in episodes[:MAX_EVIDENCE_SHOWN]],
+        "episodes_total": len(episodes),
+        "runbooks": runbook_titles(services, item.runbooks, reader.t),
+        "runs": services.records.runs(incident=item.id, limit=MAX_RUNS_SHOWN),
+        "timeline": entry_views(services.records.timeline(item.id), reader.t, reader.f),
+        "deliveries": services.records.deliveries(incident=item.id, limit=MAX_DELIVERIES_SHOWN),
+        "channels": channel_names(services.config, reader.t),
+        "has_drift": "Drift" in {episode.labels.get("alertname") for episode in episodes},
+    }
+    return pages.html(request, "incident.html", values, reader=reader)
+
+
+@router.post("/{incident}/ack")
+def acknowledge(request: Request, pages: PagesHere, incident: int, form: FormHere) -> Response:
+    actor = form.text("actor")
+    pages.services.desk.acknowledge(incident, actor)
+    return pages.redirect(request, f"/incidents/{incident}?done=acknowledged", actor=actor)
+
+
+@router.post("/{incident}/note")
+def note(request: Request, pages: PagesHere, incident: int, form: FormHere) -> Response:
+    actor, text = form.text("actor"), form.text("text")
+    pages.services.desk.note(incident, actor, text)
+    return pages.redirect(request, f"/incidents/{incident}?done=noted", actor=actor)
+
+
+@router.post("/{incident}/assign")
+def assign(request: Request, pages: PagesHere, incident: int, form: FormHere) -> Response:
+    actor, assignee = form.text("actor"), form.text("assignee")
+    pages.services.desk.assign(incident, actor, assignee)
+    return pages.redirect(request, f"/incidents/{incident}?done=assigned", actor=actor)
+
+
+@router.post("/{incident}/resolve")
+def resolve(request: Request, pages: PagesHere, incident: int, form: FormHere) -> Response:
+    actor, reason = form.text("actor"), form.text("reason")
+    pages.services.desk.resolve(incident, actor, reason)
+    return pages.redirect(request, f"/incidents/{incident}?done=resolved", actor=actor)
+
+
+def runbook_titles(services: Services, links: tuple[RunbookLink, ...], t: Texts) -> list[tuple[RunbookLink, str, int]]:
+    """(link, title, minutes). A runbook that has left the chain directory keeps its id as its title."""
+    cards = {card.id: card for card in services.runbooks.catalogue()}
+    return [
+        (link, t.name(cards[link.id].title, link.id), cards[link.id].minutes)
+        if link.id in cards
+        else (link, link.id, 0)
+        for link in links
+    ]
+
+
+def channel_names(config: ChainConfig, t: Texts) -> dict[str, str]:
+    return {channel.id: t.name(channel.name, channel.id) for channel in config.channels}

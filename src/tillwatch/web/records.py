@@ -1,0 +1,93 @@
+"""The questions of the pages, answered by the store: one short read transaction each."""
+
+from collections.abc import Mapping, Sequence
+
+from tillwatch.model.alert import Episode
+from tillwatch.model.audit import AuditReport, Difference, DifferenceKind
+from tillwatch.model.incident import Incident, TimelineEntry
+from tillwatch.model.notice import DeliveryRecord
+from tillwatch.model.probe import ProbeResult, ProbeState
+from tillwatch.model.runbook import Run
+from tillwatch.store import alerts, audits, incidents, outbox, probes, revision, runs
+from tillwatch.store.db import Database
+
+#: Alerts answered at once by Alertmanager's API; a chain with more has one problem, not ten thousand.
+MAX_ACTIVE_ALERTS = 10_000
+
+
+class StoreRecords:
+    """`services.Records` on a database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def probe_states(self) -> Mapping[str, ProbeState]:
+        with self._database.read() as connection:
+            return probes.load_states(connection)
+
+    def probe_history(self, probe: str, limit: int) -> Sequence[ProbeResult]:
+        with self._database.read() as connection:
+            return probes.history(connection, probe, limit)
+
+    def open_incidents(self) -> Sequence[Incident]:
+        with self._database.read() as connection:
+            return incidents.list_open(connection)
+
+    def incidents(self, *, limit: int, before: int | None = None) -> Sequence[Incident]:
+        with self._database.read() as connection:
+            return incidents.latest(connection, limit=limit, before=before)
+
+    def incident(self, incident: int) -> Incident:
+        with self._database.read() as connection:
+            return incidents.get(connection, incident)
+
+    def timeline(self, incident: int) -> Sequence[TimelineEntry]:
+        with self._database.read() as connection:
+            return incidents.timeline(connection, incident)
+
+    def episodes(self, incidents: Sequence[int]) -> Mapping[int, Sequence[Episode]]:
+        with self._database.read() as connection:
+            return alerts.of_incidents(connection, incidents)
+
+    def incident_document(self, incident: int) -> Mapping[str, object]:
+        with self._database.read() as connection:
+            return incidents.document(connection, incident)
+
+    def active_alerts(self) -> Sequence[Episode]:
+        with self._database.read() as connection:
+            return alerts.active(connection, limit=MAX_ACTIVE_ALERTS)
+
+    def deliveries(
+        self, *, incident: int | None = None, limit: int, before: int | None = None
+    ) -> Sequence[DeliveryRecord]:
+        """Newest first."""
+        with self._database.read() as connection:
+            if incident is None:
+                return outbox.latest(connection, limit, before=before)
+            found = reversed(outbox.deliveries(connection, incident))
+            return [item for item in found if before is None or item.id < before][:limit]
+
+    def latest_audits(self) -> Mapping[str, AuditReport]:
+        with self._database.read() as connection:
+            return audits.latest(connection)
+
+    def audit_reports(self, *, audit: str | None = None, limit: int) -> Sequence[AuditReport]:
+        with self._database.read() as connection:
+            found = audits.runs(connection, audit=audit, limit=limit)
+        return [run.report for run in found if run.report is not None]
+
+    def audit_report(self, run: int, *, differences: int) -> AuditReport:
+        with self._database.read() as connection:
+            return audits.report(connection, run, differences=differences)
+
+    def differences(self, run: int, *, kind: DifferenceKind | None, offset: int, limit: int) -> Sequence[Difference]:
+        with self._database.read() as connection:
+            return audits.differences(connection, run, kind=kind, offset=offset, limit=limit)
+
+    def runs(self, *, incident: int | None = None, limit: int) -> Sequence[Run]:
+        with self._database.read() as connection:
+            return runs.listed(connection, incident=incident, limit=limit)
+
+    def revision(self) -> str:
+        with self._database.read() as connection:
+            return revision.current(connection)

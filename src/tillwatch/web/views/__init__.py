@@ -1,0 +1,1 @@
+"""Pure functions from what we know to what a page shows."""

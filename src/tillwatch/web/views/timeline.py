@@ -1,0 +1,112 @@
+"""The timeline in words: one sentence an entry, in the reader's language."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from tillwatch.incident.telling import SYSTEM
+from tillwatch.model.incident import TimelineEntry
+from tillwatch.web.formats import Formats
+from tillwatch.web.language import ENGLISH, Texts
+
+#: How an entry is marked: trouble, relief, or a person. The rest is bookkeeping.
+GROUPS: Mapping[str, str] = {
+    "opened": "bad",
+    "alert_firing": "bad",
+    "alert_firing_again": "bad",
+    "alert_silent": "bad",
+    "severity_raised": "bad",
+    "nobody_told": "bad",
+    "runbooks_unavailable": "bad",
+    "alert_resolved": "good",
+    "resolved": "good",
+    "acknowledged": "person",
+    "assigned": "person",
+    "note": "person",
+}
+#: What a person or a program said in its own words; shown as it is, below the sentence.
+_QUOTES = ("text", "error")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EntryView:
+    """One entry. `actor` is empty when it was the system itself."""
+
+    at: datetime
+    group: str
+    text: str
+    actor: str
+    quote: str
+    run: int | None
+    audit_run: int | None
+
+
+def entry_views(entries: Sequence[TimelineEntry], t: Texts, f: Formats) -> list[EntryView]:
+    """Newest first: at 3 a.m. the last thing that happened is the first question."""
+    return [_view(entry, t, f) for entry in reversed(entries)]
+
+
+def _view(entry: TimelineEntry, t: Texts, f: Formats) -> EntryView:
+    by_person = entry.actor not in ("", SYSTEM)
+    return EntryView(
+        at=entry.at,
+        group=GROUPS.get(entry.kind, ""),
+        text=_text(entry, t, f, by_person=by_person),
+        actor=entry.actor if by_person else "",
+        quote=_quote(entry, by_person=by_person),
+        run=_number(entry.data.get("run")),
+        audit_run=_number(entry.data.get("audit_run")),
+    )
+
+
+def _text(entry: TimelineEntry, t: Texts, f: Formats, *, by_person: bool) -> str:
+    """A kind we have no words for is shown with its data: unknown is not a reason to hide."""
+    data = entry.data
+    key = f"timeline.{entry.kind}"
+    if entry.kind == "resolved" and by_person:
+        key = "timeline.resolved_by_hand"
+    at = _instant(data.get("not_before"))
+    if entry.kind == "notified" and at is not None and at > entry.at:
+        key = "timeline.notified_later"
+    if not t.has(key):
+        facts = ", ".join(f"{name}: {value}" for name, value in data.items() if value not in (None, "", [], {}))
+        return f"{entry.kind} ({facts})" if facts else entry.kind
+    values = {name: str(value) for name, value in data.items()}
+    values |= {
+        "what": _what(data, t),
+        "at": f.seconds_clock(at) if at else "",
+        "severity": t.or_raw("severity", str(data.get("severity", ""))),
+        "before": t.or_raw("severity", str(data.get("before", ""))),
+        "after": t.or_raw("severity", str(data.get("after", ""))),
+        "notice": t.or_raw("delivery_kind", str(data.get("notice", ""))),
+        "channels": ", ".join(str(channel) for channel in _list(data.get("channels"))),
+    }
+    return t.loosely(key, values)
+
+
+def _what(data: Mapping[str, object], t: Texts) -> str:
+    first, second = ("summary", "summary_zh") if t.language == ENGLISH else ("summary_zh", "summary")
+    return str(data.get(first) or data.get(second) or data.get("alertname") or "")
+
+
+def _quote(entry: TimelineEntry, *, by_person: bool) -> str:
+    if by_person and entry.data.get("reason"):
+        return str(entry.data["reason"])
+    if entry.kind == "nobody_told":
+        return str(entry.data.get("reason", ""))
+    return next((str(entry.data[name]) for name in _QUOTES if entry.data.get(name)), "")
+
+
+def _number(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _list(value: object) -> list[object]:
+    return list(value) if isinstance(value, list | tuple) else []
+
+
+def _instant(value: object) -> datetime | None:
+    try:
+        return datetime.fromisoformat(str(value))
+    except ValueError:
+        return None
