@@ -8,6 +8,7 @@ from tillwatch.clock import Clock
 from tillwatch.config.schema import ChainConfig
 from tillwatch.errors import ConfigError, Problem, UsageError
 from tillwatch.notify import registry as channels
+from tillwatch.notify import render
 from tillwatch.probers import registry as probers
 from tillwatch.sources import registry as sources
 
@@ -21,6 +22,10 @@ def _sources(config: ChainConfig, clock: Clock) -> list[Problem]:  # noqa: ARG00
 
 def _channels(config: ChainConfig, clock: Clock) -> list[Problem]:  # noqa: ARG001
     return channels.check(config)
+
+
+def _messages(config: ChainConfig, clock: Clock) -> list[Problem]:  # noqa: ARG001
+    return render.check(config)
 
 
 def _probes(config: ChainConfig, clock: Clock) -> list[Problem]:
@@ -52,7 +57,7 @@ def _audits(config: ChainConfig, clock: Clock) -> list[Problem]:  # noqa: ARG001
     return problems
 
 
-LINTS: tuple[Lint, ...] = (_sources, _channels, _probes, _audits)
+LINTS: tuple[Lint, ...] = (_sources, _channels, _messages, _probes, _audits)
 
 
 def problems(config: ChainConfig, clock: Clock) -> list[Problem]:
