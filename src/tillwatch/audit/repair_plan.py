@@ -10,7 +10,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, model_validator
 from pydantic import Field as Key
 
-from tillwatch.audit.canonical import canonical
+from tillwatch.audit.canonical import Unreadable, canonical
 from tillwatch.audit.declare import Declared
 from tillwatch.config.bind import bind
 from tillwatch.config.schema import Audit, Side
@@ -224,7 +224,10 @@ def _read(
         with source.read(dataset, columns, keys=piece) as reading:
             for batch in reading:
                 for row in batch:
-                    key = tuple(read(row[name]) or "" for name, read in readers)
+                    try:
+                        key = tuple(read(row[name]) or "" for name, read in readers)
+                    except Unreadable:
+                        continue
                     if key in wanted:
                         found.append((key, row))
     return found
