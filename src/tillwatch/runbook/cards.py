@@ -30,8 +30,8 @@ class StepCard:
     effect: str
     #: {"role", "count", "not_requester", "within_seconds"}, empty when the step needs no approval.
     approval: Mapping[str, object] = field(default_factory=dict)
-    #: The undo action, or why the effect is kept; `none` for a point of no return.
-    undo: str = ""
+    #: How it is taken back, or why it is not; empty for a step that only reads.
+    undo: Text = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,12 +57,13 @@ class StepPlan:
     title: Text
     action: str
     effect: str
-    summary: str
+    #: One sentence by language.
+    summary: Text
     current: str = ""
     proposed: str = ""
     items: tuple[Mapping[str, object], ...] = ()
     items_total: int = 0
-    undo: str = ""
+    undo: Text = field(default_factory=dict)
     approval: Mapping[str, object] = field(default_factory=dict)
     #: False when the action cannot say what it would do, or could not reach what it has to read.
     previewed: bool = True

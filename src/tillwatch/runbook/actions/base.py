@@ -9,7 +9,7 @@ import enum
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from typing import ClassVar, Generic, Protocol, TypeVar
 
 import httpx
 from pydantic import BaseModel, ConfigDict
@@ -24,6 +24,7 @@ from tillwatch.model.notice import Notice
 from tillwatch.model.probe import ProbeResult
 from tillwatch.model.repair import RepairPlan, RepairResult
 from tillwatch.model.runbook import Effect
+from tillwatch.model.text import Text
 from tillwatch.store.db import Database
 
 #: A dry run shows this many items; the total is always complete.
@@ -70,7 +71,8 @@ class Occurrence:
 class PlanReport:
     """What `do` would do, found out by reading only. `items` holds at most MAX_ITEMS_SHOWN of `items_total`."""
 
-    summary: str
+    #: One sentence by language.
+    summary: Text
     current: str = ""
     proposed: str = ""
     items: tuple[Mapping[str, object], ...] = ()
@@ -127,28 +129,29 @@ class ActionContext(Generic[P]):
     stop: Callable[[], bool] = lambda: False
 
 
-class Action(Protocol[P]):
-    """One verb. Register an instance with `registry.register`."""
+class Action(Generic[P]):
+    """One verb. Everything below the methods is policy: a runbook may only ask for less."""
 
     name: ClassVar[str]
-    effect: ClassVar[Effect]
-    #: Policy: a runbook may only ask for less.
-    max_timeout: ClassVar[timedelta]
-    Params: ClassVar[type[Params]]
-
-    def plan(self, ctx: ActionContext[P]) -> PlanReport: ...
-    def do(self, ctx: ActionContext[P]) -> Output: ...
-    def happened(self, ctx: ActionContext[P]) -> Occurrence: ...
-
-
-class ReadOnly:
-    """Mixin of actions without an effect: running them again is the answer to every crash."""
-
     effect: ClassVar[Effect] = Effect.READ
+    Params: ClassVar[type[Params]] = Params
+    default_timeout: ClassVar[timedelta] = timedelta(minutes=1)
     max_timeout: ClassVar[timedelta] = timedelta(minutes=15)
+    #: True when a person does it: the run waits for a confirmation and `do` is never called.
+    by_people: ClassVar[bool] = False
 
-    def happened(self, ctx: ActionContext[Any]) -> Occurrence:
-        return Occurrence(state=Happened.NOT_DONE, reason=f"reading again is harmless ({ctx.key})")
+    def plan(self, ctx: ActionContext[P]) -> PlanReport:
+        """What `do` would do, by reading only. An action that cannot say so leaves this as it is."""
+        summary = {"zh": f"无法预览 {self.name}", "en": f"CANNOT PREVIEW {self.name}"}
+        return PlanReport(summary=summary, proposed=ctx.key, previewed=False)
+
+    def do(self, ctx: ActionContext[P]) -> Output:
+        """Act, and return what later steps and people may need. Raises an error of `tillwatch.errors`."""
+        raise NotImplementedError(f"action '{self.name}' does nothing ({ctx.key})")
+
+    def happened(self, ctx: ActionContext[P]) -> Occurrence:
+        """Asked only of effects that must not happen twice, after a crash or a timeout in the middle."""
+        return Occurrence(state=Happened.UNKNOWN, reason=f"action '{self.name}' cannot tell what became of {ctx.key}")
 
 
 def needed(service: object, what: str) -> None:
