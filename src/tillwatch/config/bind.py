@@ -21,9 +21,27 @@ __all__ = ["EMPTY", "Located", "Raw", "Secret", "bind", "did_you_mean", "scalar"
 M = TypeVar("M", bound=BaseModel)
 
 #: More than this in one message is a wall of text, not a hint.
-_MAX_NAMES_LISTED = 12
+_MAX_NAMES_LISTED = 16
 _MAX_VALUE_CHARACTERS = 60
 _CLOSE_ENOUGH = 0.6
+#: What other tools call our keys.
+_OTHER_WORDS = {
+    "interval": "every",
+    "intervall": "every",
+    "period": "every",
+    "type": "prober",
+    "module": "prober",
+    "url": "target",
+    "host": "target",
+    "address": "target",
+    "retries": "fail_after",
+    "failure_threshold": "fail_after",
+    "success_threshold": "recover_after",
+    "cron": "schedule",
+    "match": "matchers",
+    "source": "from",
+    "destination": "to",
+}
 
 
 class Located(dict[str, object]):
@@ -53,6 +71,8 @@ def scalar(node: Node | None) -> str | None:
 def did_you_mean(word: str, known: Iterable[str], *, what: str = "known") -> str:
     """`; did you mean 'x'?` when something is close, else the list of what there is, else nothing."""
     names = sorted(known)
+    if (meant := _OTHER_WORDS.get(word.lower(), "")) in names:
+        return f"; did you mean '{meant}'?"
     if close := difflib.get_close_matches(word, names, n=1, cutoff=_CLOSE_ENOUGH):
         return f"; did you mean '{close[0]}'?"
     if not names:
@@ -74,8 +94,10 @@ def bind(node: Node, model: type[M], *, where: str = "", problems: list[Problem]
     try:
         return model.model_validate(_plain(node), by_alias=True, by_name=False)
     except ValidationError as error:
-        for details in error.errors(include_url=False):
-            place, message = _explain(details, node, model)
+        found = error.errors(include_url=False)
+        unknown = {details["loc"] for details in found if details["type"] == "extra_forbidden"}
+        for details in found:
+            place, message = _explain(details, node, model, unknown)
             if message:
                 problems.append(place.problem(prefix + message))
         return None
@@ -104,34 +126,47 @@ def _shown(node: Scalar) -> str:
     return f"'{text[:_MAX_VALUE_CHARACTERS]}…'" if len(text) > _MAX_VALUE_CHARACTERS else f"'{text}'"
 
 
-def _explain(details: ErrorDetails, root: Mapping, model: type[BaseModel]) -> tuple[Place, str]:
-    """Where and what, in our words; an empty message when the value is a secret that is not filled in yet."""
+def _explain(
+    details: ErrorDetails, root: Mapping, model: type[BaseModel], unknown: set[tuple[int | str, ...]]
+) -> tuple[Place, str]:
+    """Where and what, in our words.
+
+    The message is empty when the value is a secret that is not filled in yet, or when a key is only missing because it
+    is misspelt and the misspelling is reported anyway (`unknown` holds where).
+    """
     parent, node, key = _walk(root, details["loc"])
     kind, context = details["type"], details.get("ctx", {})
     if kind == "extra_forbidden":
+        if key == "<<":
+            return _key_place(parent, key), "merge key '<<' is not allowed; write the keys out"
         allowed = _keys_of(_model_at(model, details["loc"][:-1]))
-        place = parent.keys.get(key, parent.place) if isinstance(parent, Mapping) else node.place
-        return place, f"unknown key '{key}'{did_you_mean(key, allowed, what='keys')}"
+        return _key_place(parent, key), f"unknown key '{key}'{did_you_mean(key, allowed, what='keys')}"
     if kind == "missing":
-        unknown = (
-            set(parent.entries) - set(_keys_of(_model_at(model, details["loc"][:-1]))) if _is_map(parent) else set()
-        )
-        return node.place, f"missing key '{key}'{_instead(key, unknown)}"
+        return node.place, _missing(key, parent, details["loc"][:-1], model, unknown)
     if details["loc"] and details["loc"][-1] == "[key]":
-        place = parent.keys.get(key, parent.place) if isinstance(parent, Mapping) else node.place
-        return place, f"'{key}' is not allowed as a key: {_wording(kind, context, details['msg'])}"
+        return _key_place(parent, key), f"key {_wording(kind, context, details['msg'])}"
     if isinstance(node, Scalar) and not node.reference and is_reference(node.text):
         return node.place, ""
     return node.place, _value_message(kind, context, details["msg"], node)
 
 
-def _is_map(node: Node) -> typing.TypeGuard[Mapping]:
-    return isinstance(node, Mapping)
+def _key_place(parent: Node, key: str) -> Place:
+    return parent.keys.get(key, parent.place) if isinstance(parent, Mapping) else parent.place
 
 
-def _instead(key: str, unknown: set[str]) -> str:
-    close = difflib.get_close_matches(key, sorted(unknown), n=1, cutoff=_CLOSE_ENOUGH)
-    return f"; '{close[0]}' stands here, did you mean '{key}'?" if close else ""
+def _missing(
+    key: str,
+    parent: Node,
+    location: tuple[int | str, ...],
+    model: type[BaseModel],
+    unknown: set[tuple[int | str, ...]],
+) -> str:
+    known = set(_keys_of(_model_at(model, location)))
+    others = sorted(set(parent.entries) - known) if isinstance(parent, Mapping) else []
+    close = difflib.get_close_matches(key, others, n=1, cutoff=_CLOSE_ENOUGH)
+    if close and (*location, close[0]) in unknown:
+        return ""
+    return f"missing key '{key}'" + (f"; '{close[0]}' stands here, did you mean '{key}'?" if close else "")
 
 
 def _walk(root: Mapping, location: tuple[int | str, ...]) -> tuple[Node, Node, str]:
@@ -157,8 +192,12 @@ def _value_message(kind: str, context: dict[str, Any], message: str, node: Node)
         hint = did_you_mean(node.text, choices, what="one of") if not node.reference else ""
         return f"{_shown(node)} is not allowed here{hint}"
     wording = _wording(kind, context, message)
-    if kind == "value_error" or not isinstance(node, Scalar):
-        return wording if kind == "value_error" else f"{wording}, found {_kind(node)}"
+    if kind in {"list_type", "tuple_type"} and isinstance(node, Scalar) and not node.reference:
+        return f"expected a list; write [{node.text[:_MAX_VALUE_CHARACTERS]}]"
+    if kind in {"value_error", "too_short", "too_long"}:
+        return wording
+    if not isinstance(node, Scalar):
+        return f"{wording}, found {_kind(node)}"
     return f"{_shown(node)}: {wording}"
 
 
@@ -185,11 +224,28 @@ _WORDINGS = {
 }
 
 
+#: Limits, with the name of the number in pydantic's context.
+_LIMITS = {
+    "greater_than_equal": ("ge", "expected at least {}"),
+    "greater_than": ("gt", "expected more than {}"),
+    "less_than_equal": ("le", "expected at most {}"),
+    "less_than": ("lt", "expected less than {}"),
+    "too_short": ("min_length", "expected at least {} entry"),
+    "too_long": ("max_length", "expected at most {} entries"),
+    "string_too_short": ("min_length", "expected at least {} characters"),
+    "string_too_long": ("max_length", "expected at most {} characters"),
+    "string_pattern_mismatch": ("pattern", "does not look right; expected the form {}"),
+}
+
+
 def _wording(kind: str, context: dict[str, Any], message: str) -> str:
     if kind == "value_error":
         return str(context.get("error", message))
     if kind in {"literal_error", "enum"}:
         return f"expected {context.get('expected', message)}"
+    if kind in _LIMITS:
+        name, wording = _LIMITS[kind]
+        return wording.format(context.get(name))
     return _WORDINGS.get(kind) or message[:1].lower() + message[1:]
 
 

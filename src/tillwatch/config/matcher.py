@@ -53,6 +53,8 @@ def parse_matcher(text: str) -> Matcher:
     if shape is None:
         raise UsageError(f"""'{text}' is not a matcher; write for example severity="critical" or site=~"cy|hd\"""")
     name, operator, value = shape.groups()
+    if value[:1] in {"=", "~", "!"}:
+        raise UsageError(f"'{text}': the operators are =, !=, =~ and !~")
     matcher = Matcher(name=name, operator=Operator(operator), value=_value(value, text))
     if matcher.operator in {Operator.REGEX, Operator.NOT_REGEX}:
         _check_regex(matcher.value, text)
