@@ -72,7 +72,7 @@ def result_of(answer: Any, *, system: str, method: str) -> Any:
     if kind == "ConcurrencyException":
         raise Concurrent(message)
     if kind in {"UserError", "UserWarning"}:
-        if "not allowed to access" in words or "access rights" in words:
+        if "not allowed" in words:
             refusal = SourceError(f"{message}; give this user the groups it needs")
             refusal.cause = Cause.AUTHZ
             raise refusal
