@@ -46,7 +46,8 @@ def receive(known: Sequence[Episode], alert: Alert, now: datetime) -> Effect | N
         return _fire(same_start, alert, now, taken_back=True)
     if current is None:
         return Effect(episode=_opened(alert, now), before=None, kind=ChangeKind.OPENED)
-    taken_back = current.ends_at is not None and now - current.ends_at >= END_TAKEN_BACK_AFTER
+    # Counted from when we learned of the end: a late message about it carries an end long past.
+    taken_back = now - current.updated_at >= END_TAKEN_BACK_AFTER
     return _fire(current, alert, now, taken_back=taken_back)
 
 

@@ -1,0 +1,131 @@
+"""Stored before acknowledged; one bad alert costs nobody else; a store that fails acknowledges nothing."""
+
+import json
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+
+import pytest
+from sqlalchemy import Connection, text
+
+from tests.support.incidents import Router, alert
+from tillwatch.alerting.ingest import Ingest
+from tillwatch.clock import ManualClock
+from tillwatch.errors import StoreError
+from tillwatch.model.alert import AlertState, ChangeKind, EpisodeChange
+from tillwatch.store import alerts
+from tillwatch.store.db import Database
+
+
+def body(*items: object) -> bytes:
+    return json.dumps(items).encode()
+
+
+def disk(pos: int, **more: object) -> dict[str, object]:
+    return {"labels": {"alertname": "DiskFilling", "instance": f"pos-{pos}"}, **more}
+
+
+def test_what_is_received_is_stored_and_leads_to_an_incident_each(
+    database: Database, make_router: Callable[..., Router]
+) -> None:
+    router = make_router(database)
+    receipt = router.ingest.v2(body(*(disk(number) for number in range(70))))
+    assert (receipt.stored, receipt.quarantined) == (70, 0)
+    assert len(router.incidents()) == 70
+
+
+def test_a_batch_sent_again_changes_nothing(database: Database, make_router: Callable[..., Router]) -> None:
+    router = make_router(database)
+    batch = body(*(disk(number, startsAt="2026-11-24T02:59:00Z", endsAt="2026-11-24T03:04:00Z") for number in range(5)))
+    router.ingest.v2(batch)
+    before = [(one.id, one.version) for one in router.incidents()]
+    router.ingest.v2(batch)
+    router.ingest.v2(batch)
+    assert [(one.id, one.version) for one in router.incidents()] == before
+
+
+def test_poison_is_kept_with_its_reason_and_the_rest_is_stored(
+    database: Database, make_router: Callable[..., Router]
+) -> None:
+    router = make_router(database)
+    receipt = router.ingest.v2(body(disk(1), {"labels": {"a": "\ud800"}}, {"labels": {"a": "x\x00"}}, disk(2)))
+    assert (receipt.stored, receipt.quarantined, len(receipt.reasons)) == (2, 2, 2)
+    with router.database.read() as connection:
+        kept = alerts.quarantined(connection, limit=10)
+    assert [one["reason"] for one in kept] == list(reversed(receipt.reasons))
+    assert kept[1]["body"] == '{"labels": {"a": "\\ud800"}}'
+
+
+def test_an_alert_that_breaks_its_consequences_is_set_aside_alone(database: Database, clock: ManualClock) -> None:
+    def picky(_connection: Connection, changes: Sequence[EpisodeChange], _now: datetime) -> None:
+        if any(change.episode.labels.get("instance") == "pos-2" for change in changes):
+            raise KeyError("no such thing")
+
+    ingest = Ingest(database, clock=clock, on_changes=picky)
+    receipt = ingest.v2(body(disk(1), disk(2), disk(3)))
+    assert (receipt.stored, receipt.quarantined) == (2, 1)
+    assert receipt.reasons == ("alert 'DiskFilling': KeyError: 'no such thing'",)
+    with database.read() as connection:
+        assert sorted(one.labels["instance"] for one in alerts.active(connection)) == ["pos-1", "pos-3"]
+
+
+def test_our_own_alert_inside_a_transaction_is_stored_with_it_or_not_at_all(
+    database: Database, make_router: Callable[..., Router], clock: ManualClock
+) -> None:
+    router = make_router(database)
+    drift = alert("Drift", clock.now(), source="audit", interface="orders-chaoyang")
+
+    def report_then_fail(connection: Connection) -> None:
+        router.ingest.apply(connection, [drift], clock.now())
+        raise ValueError("the report could not be written")
+
+    with pytest.raises(ValueError, match="could not be written"):
+        database.write(report_then_fail)
+    assert router.incidents() == []
+    changes = database.write(lambda connection: router.ingest.apply(connection, [drift], clock.now()))
+    assert [change.kind for change in changes] == [ChangeKind.OPENED]
+    assert len(router.incidents()) == 1
+
+
+def test_a_store_that_fails_acknowledges_nothing(database: Database, make_router: Callable[..., Router]) -> None:
+    router = make_router(database)
+    database.write(lambda connection: connection.execute(text("DROP TABLE outbox_attempts")))
+    database.write(lambda connection: connection.execute(text("DROP TABLE outbox")))
+    with pytest.raises(Exception, match="outbox"):
+        router.ingest.v2(body(disk(1)))
+    with database.read() as connection:
+        assert alerts.active(connection) == []
+
+
+def test_a_closed_store_is_an_error_and_not_a_receipt(sqlite_database: Database, router: Router) -> None:
+    sqlite_database.close()
+    with pytest.raises(StoreError, match="stopped"):
+        router.ingest.v2(body(disk(1)))
+
+
+def test_a_lapsed_lease_is_silence(database: Database, make_router: Callable[..., Router], clock: ManualClock) -> None:
+    router = make_router(database)
+    start = clock.now()
+    leased = {"startsAt": start.isoformat(), "endsAt": (start + timedelta(minutes=4)).isoformat()}
+    router.ingest.v2(body(disk(1, **leased), disk(2, startsAt=start.isoformat())))
+    clock.advance(239)
+    assert router.ingest.lapse() == 0
+    clock.advance(1)
+    assert router.ingest.lapse() == 1
+    with database.read() as connection:
+        states = {one.labels["instance"]: one.state for one in alerts.active(connection)}
+    assert states == {"pos-1": AlertState.SILENT, "pos-2": AlertState.FIRING}
+
+
+def test_the_quarantine_is_bounded_by_its_oldest(
+    sqlite_database: Database, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(alerts, "MAX_QUARANTINED", 3)
+
+    def job(connection: Connection) -> None:
+        for number in range(5):
+            alerts.set_aside(connection, source="s", reason=f"reason {number}", body="", now=clock.now())
+
+    sqlite_database.write(job)
+    with sqlite_database.read() as connection:
+        kept = alerts.quarantined(connection, limit=10)
+    assert [one["reason"] for one in kept] == ["reason 4", "reason 3", "reason 2"]
