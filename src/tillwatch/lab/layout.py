@@ -31,11 +31,14 @@ class Pace:
     book_seconds: float = 20.0
 
 
+DEFAULT_PACE = Pace()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Lab:
     root: Path
     ports: Ports
-    pace: Pace = Pace()
+    pace: Pace = DEFAULT_PACE
 
     @property
     def chain(self) -> Path:
