@@ -67,8 +67,10 @@ def top(
         known = earlier is not None and earlier.created == process.created
         spent = process.cpu_seconds - (earlier.cpu_seconds if earlier is not None and known else 0.0)
         busy[pid] = 100 * max(0.0, spent) / seconds if known and seconds > 0 else 0.0
-    by_cpu = sorted(after, key=lambda pid: (-busy[pid], pid))[:TOP]
-    by_memory = sorted(after, key=lambda pid: (-after[pid].rss_bytes, pid))[:TOP]
+    by_cpu = sorted((pid for pid in after if busy[pid] > 0), key=lambda pid: (-busy[pid], pid))[:TOP]
+    by_memory = sorted((pid for pid in after if after[pid].rss_bytes), key=lambda pid: (-after[pid].rss_bytes, pid))[
+        :TOP
+    ]
     chosen = dict.fromkeys([*by_cpu, *by_memory])
     return [_shown(after[pid], busy[pid]) for pid in chosen]
 
