@@ -44,6 +44,14 @@ def _known_service(value: Secret) -> Secret:
     return value
 
 
+# Only Apprise's debug lines say whether anything was sent, and they hold tokens: they are captured call by call and
+# scrubbed, and go nowhere else.
+_apprise_log = logging.getLogger("apprise")
+_apprise_log.setLevel(logging.DEBUG)
+_apprise_log.propagate = False
+_apprise_log.addHandler(logging.NullHandler())
+
+
 class AppriseOptions(Strict):
     url: Annotated[Secret, AfterValidator(_known_service)]
     #: The whole send; Apprise itself waits 4 s for a connection and 4 s for an answer.
@@ -101,8 +109,10 @@ class AppriseNotifier:
             interpret_escapes=False,
             log_level=logging.DEBUG,
         )
-        lines = [entry.message for entry in outcome.logs()]
-        words = scrub(" ".join(line for line in lines if not _is_noise(line)) or outcome.status.name, self._secrets)
+        entries = list(outcome.logs())
+        lines = [entry.message for entry in entries]
+        telling = " ".join(entry.message for entry in entries if _is_telling(entry.level, entry.message))
+        words = scrub(telling or outcome.status.name, self._secrets)
         seconds = self._clock.monotonic() - started
         if outcome.status is AppriseResultStatus.SUCCESS:
             code = "unconfirmed" if self._schema in ANSWER_NOT_READ else "accepted"
@@ -155,6 +165,6 @@ def _secrets(url: str) -> list[str]:
     return [url, *(part for part in re.split(r"[:/?&=@#+%]+", url) if len(part) >= _MIN_SECRET_CHARACTERS)]
 
 
-def _is_noise(line: str) -> bool:
-    """Debug lines that repeat what we sent."""
-    return not ("error" in line.lower() or "exception" in line.lower() or "fail" in line.lower())
+def _is_telling(level: str, line: str) -> bool:
+    """Warnings, and the debug line that holds the reason for them; the other debug lines repeat what we sent."""
+    return level in {"WARNING", "ERROR", "CRITICAL"} or line.startswith("Socket Exception")
