@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 
 import pytest
 from sqlalchemy import Connection, text
-
 from tests.support.incidents import Router, alert
+
 from tillwatch.alerting.ingest import Ingest
 from tillwatch.clock import ManualClock
 from tillwatch.errors import StoreError

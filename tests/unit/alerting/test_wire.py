@@ -150,8 +150,18 @@ def test_each_alert_of_a_webhook_has_its_own_status() -> None:
 
 
 def test_resolved_is_resolved_even_when_the_sender_is_ahead_of_us() -> None:
-    ahead = {"status": "resolved", "labels": LABELS, "startsAt": "2026-11-24T02:00:00Z", "endsAt": "2026-11-24T05:00:00Z"}
-    unset = {"status": "resolved", "labels": LABELS, "startsAt": "2026-11-24T02:00:00Z", "endsAt": "0001-01-01T00:00:00Z"}
+    ahead = {
+        "status": "resolved",
+        "labels": LABELS,
+        "startsAt": "2026-11-24T02:00:00Z",
+        "endsAt": "2026-11-24T05:00:00Z",
+    }
+    unset = {
+        "status": "resolved",
+        "labels": LABELS,
+        "startsAt": "2026-11-24T02:00:00Z",
+        "endsAt": "0001-01-01T00:00:00Z",
+    }
     assert [alert.ends_at for alert in v4(ahead, unset).alerts] == [NOW, NOW]
 
 
