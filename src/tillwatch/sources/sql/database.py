@@ -117,4 +117,4 @@ class Database:
         return self._digest
 
     def _translated(self, error: SQLAlchemyError) -> Exception:
-        return translated(error, system=self._system, secrets=(self._password,), doing="could not be read")
+        return translated(error, system=self._system, place=self.place, secrets=(self._password,))

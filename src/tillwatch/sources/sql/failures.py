@@ -65,15 +65,17 @@ _ADVICE = {
 }
 
 
-def translated(error: SQLAlchemyError, *, system: str, secrets: Sequence[str], doing: str) -> TillwatchError:
-    """The error to raise in place of `error`; `doing` completes "system 'x' …", for example "could not be read"."""
+def translated(error: SQLAlchemyError, *, system: str, place: str, secrets: Sequence[str]) -> TillwatchError:
+    """The error to raise in place of `error`; `place` is the database's URL without its password."""
     words = " ".join(str(getattr(error, "orig", None) or error).split())
     for secret in secrets:
         if secret:
             words = words.replace(secret, "***")
     words = words[:_MAX_WORDS_CHARACTERS]
     cause = _cause(error, words.lower())
-    message = f"system {system!r} {doing}: {words}" + (f"; {_ADVICE[cause]}" if cause in _ADVICE else "")
+    message = f"system {system!r} at {place} could not be read: {words}" + (
+        f"; {_ADVICE[cause]}" if cause in _ADVICE else ""
+    )
     if cause is Cause.AUTH:
         return AuthRefused(message)
     if cause is Cause.DATA:

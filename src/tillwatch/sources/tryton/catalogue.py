@@ -54,6 +54,11 @@ class Catalogue:
         model = PRODUCT_MODEL if dataset.model == STOCK_MODEL else dataset.model
         return {field: self._type(name, field, model, path) for field, path in dataset.columns.items()}
 
+    def where_types(self, name: str, dataset: TrytonDataset) -> Mapping[str, str]:
+        """Field of `where`: the ERP's type. Raises SchemaMismatch like `column_types`."""
+        model = PRODUCT_MODEL if dataset.model == STOCK_MODEL else dataset.model
+        return {path: self._type(name, f"where {path}", model, path) for path in dataset.where}
+
     def location(self, code: str) -> int:
         """Id of the stock location with this code. Raises SchemaMismatch naming the codes there are."""
         with self._lock:

@@ -25,6 +25,10 @@ class TrytonDataset(BaseModel):
     columns: dict[str, str] = Field(default={}, description="Canonical field: field of the model.")
     location: str = Field(default="", description="Code of a stock location; only with model: stock.")
     reference_prefix: str = Field(default="", description="Only sales whose reference starts so.")
+    states: tuple[str, ...] = Field(
+        default=(), description="Sales in these states count; default: every state but cancelled."
+    )
+    where: dict[str, str] = Field(default={}, description="Only records whose field of the model has this value.")
     amount: Literal["total_amount", "untaxed_amount"] = "total_amount"
     change_field: str = Field(default="changed_at", description="Canonical field for the time of the last change.")
 
@@ -34,8 +38,10 @@ class TrytonDataset(BaseModel):
             raise ValueError("'model: stock' needs a 'location', and only it has one")
         if not self.columns and self.model != SALE_MODEL:
             raise ValueError(f"'model: {self.model}' needs 'columns'")
-        if self.reference_prefix and not self.is_orders:
-            raise ValueError("'reference_prefix' goes with 'model: sale.sale' without columns")
+        if (self.reference_prefix or self.states) and not self.is_orders:
+            raise ValueError("'reference_prefix' and 'states' go with 'model: sale.sale' without columns")
+        if self.where and self.is_orders:
+            raise ValueError("'where' goes with 'columns'; an orders dataset has 'reference_prefix' and 'states'")
         return self
 
     @property

@@ -18,7 +18,6 @@ from tillwatch.sources.tryton.reading import KEYS_PER_CALL, Domain, Progress, Re
 from tillwatch.sources.tryton.session import Session
 
 _ORDER = [["reference", "ASC"], ["id", "ASC"]]
-_LIVE: Domain = [["state", "!=", "cancelled"], ["reference", "!=", None]]
 
 
 def orders(session: Session, request: Request) -> Reading:
@@ -30,10 +29,11 @@ def orders(session: Session, request: Request) -> Reading:
 
 def domain_of(dataset: TrytonDataset) -> Domain:
     """Sales of the dataset that count. The ERP's LIKE may ignore case, so what comes back is filtered once more."""
+    state = ["state", "in", list(dataset.states)] if dataset.states else ["state", "!=", "cancelled"]
     if not dataset.reference_prefix:
-        return list(_LIVE)
+        return [state, ["reference", "!=", None]]
     escaped = dataset.reference_prefix.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_")
-    return [*_LIVE, ["reference", "like", f"{escaped}%"]]
+    return [state, ["reference", "like", f"{escaped}%"]]
 
 
 class _Orders:

@@ -93,6 +93,8 @@ def _batches(
     if dataset.model == STOCK_MODEL:
         model, domain = PRODUCT_MODEL, [["type", "=", "goods"]]
         context = {"locations": [catalogue.location(dataset.location)]}
+    for path, kind in catalogue.where_types(request.name, dataset).items():
+        domain.append([path, "=", typed(dataset.where[path], kind)])
     if request.since is not None:
         domain.append(_changed_since(session, request, types))
     paths = {name: dataset.columns[name] for name in names}
