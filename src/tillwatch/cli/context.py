@@ -2,9 +2,11 @@
 
 import dataclasses
 import enum
+import importlib
 import json
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -52,6 +54,19 @@ def options(ctx: typer.Context) -> Options:
 def config(ctx: typer.Context, *, secrets: bool = True) -> ChainConfig:
     """The chain directory of this call. Raises ConfigError with every problem."""
     return load(options(ctx).chain, secrets=secrets)
+
+
+@contextmanager
+def opened(ctx: typer.Context) -> Iterator[Any]:
+    """The whole app on this chain directory: store, sources, probes, audits, runbooks. No loop runs in it.
+
+    `with opened(ctx) as app:` closes it at the end. Raises ConfigError or StoreError when it cannot be opened.
+    """
+    app = importlib.import_module("tillwatch.app").build(config(ctx))
+    try:
+        yield app
+    finally:
+        app.stop()
 
 
 def language(ctx: typer.Context, chain: ChainConfig) -> str:
