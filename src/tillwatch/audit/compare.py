@@ -14,6 +14,7 @@ from tillwatch.audit.declare import Declared
 from tillwatch.audit.reading import SIDES, Gate, SideFault, Sides
 from tillwatch.audit.rows import MAX_EXAMPLES, Cell, decode_key
 from tillwatch.audit.spill import Pair, Spill
+from tillwatch.audit.value import EXACT
 
 #: Rows compared between two looks at the deadline.
 ROWS_PER_LOOK = 1000
@@ -114,6 +115,6 @@ def _within(tolerance: Decimal | None, one: Cell, other: Cell) -> bool:
     if tolerance is None or not isinstance(one, str) or not isinstance(other, str):
         return False
     try:
-        return abs(Decimal(one) - Decimal(other)) <= tolerance
+        return EXACT.subtract(Decimal(one), Decimal(other)).copy_abs() <= tolerance
     except InvalidOperation:
         return False

@@ -11,6 +11,7 @@ from tillwatch.audit.declare import Declared
 from tillwatch.audit.reading import Gate, Leftovers, Progress, SideFault, SideRead, Sides
 from tillwatch.audit.rows import MAX_EXAMPLES, decode_cells, decode_key
 from tillwatch.audit.spill import Pair, Spill, Stand
+from tillwatch.audit.value import EXACT
 from tillwatch.audit.verdict import Counts, decide
 from tillwatch.clock import Clock
 from tillwatch.errors import Cause, TillwatchError
@@ -129,7 +130,7 @@ def _collect(task: compare.Task, found: _Found) -> None:
             task.gate.check("collecting the differences")
         difference = describe(task.declared, pair, differ.fields(pair) or ())
         found.by_kind[difference.kind] += 1
-        found.value_at_risk += difference.value_at_risk
+        found.value_at_risk = EXACT.add(found.value_at_risk, difference.value_at_risk)
         if len(found.differences) < MAX_DIFFERENCES_KEPT:
             found.differences.append(difference)
     found.cleared = task.spill.count(Stand.CLEARED)

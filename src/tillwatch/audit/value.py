@@ -23,8 +23,8 @@ from tillwatch.errors import UsageError
 MAX_CHARACTERS = 500
 MAX_DEPTH = 20
 
-#: Enough for quantity × price of 31 digits each, exactly.
-_CONTEXT = Context(prec=80)
+#: Enough for quantity × price of 31 digits each, exactly. Python's own context would round to 28 digits.
+EXACT = Context(prec=80)
 
 Cells = Mapping[str, str | None]
 _Node = Callable[[Cells, Cells], Decimal | None]
@@ -33,7 +33,7 @@ _TOKEN = re.compile(r"\s*(?:(?P<number>\d+(?:\.\d+)?)|(?P<name>[^\W\d]\w*(?:\.\w
 
 
 def _absolute(values: list[Decimal | None]) -> Decimal | None:
-    return None if values[0] is None else abs(values[0])
+    return None if values[0] is None else values[0].copy_abs()
 
 
 def _smallest(values: list[Decimal | None]) -> Decimal | None:
@@ -73,7 +73,7 @@ class Value:
             result = self._root(left or {}, right or {})
         except (InvalidOperation, Overflow):
             return Decimal(0)
-        return Decimal(0) if result is None else abs(result)
+        return Decimal(0) if result is None else result.copy_abs()
 
 
 def _constant(number: Decimal | None) -> _Node:
@@ -233,15 +233,15 @@ def _both(first: _Node, second: _Node, combine: Callable[[Decimal, Decimal], Dec
 
 
 def _sum(first: _Node, second: _Node) -> _Node:
-    return _both(first, second, _CONTEXT.add)
+    return _both(first, second, EXACT.add)
 
 
 def _difference(first: _Node, second: _Node) -> _Node:
-    return _both(first, second, _CONTEXT.subtract)
+    return _both(first, second, EXACT.subtract)
 
 
 def _product(first: _Node, second: _Node) -> _Node:
-    return _both(first, second, _CONTEXT.multiply)
+    return _both(first, second, EXACT.multiply)
 
 
 def _negative(inner: _Node) -> _Node:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 
+from tillwatch.audit.value import EXACT
 from tillwatch.config.schema import Audit, ChainConfig
 from tillwatch.errors import Cause
 from tillwatch.model.alert import Alert
@@ -58,7 +59,7 @@ def decide(counts: Counts) -> tuple[Verdict, str]:
 
 def money(amount: Decimal) -> str:
     """Two decimals, half-up, no exponent."""
-    return format(amount.quantize(_CENT, ROUND_HALF_UP), "f")
+    return format(amount.quantize(_CENT, ROUND_HALF_UP, EXACT), "f")
 
 
 def alerts(report: AuditReport, spec: Audit, config: ChainConfig) -> tuple[Alert, ...]:
