@@ -1,9 +1,9 @@
 """Errors as programs and people read them: what, why, and how to go on."""
 
+import logging
 from collections.abc import Mapping
 from http import HTTPStatus
 
-import structlog
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException as StarletteHTTPException
@@ -13,7 +13,7 @@ from tillwatch.errors import TillwatchError
 from tillwatch.web.handling import FormError, pages_of, status_of, wants_json
 from tillwatch.web.security import Refusal
 
-log = structlog.get_logger(__name__)
+_log = logging.getLogger(__name__)
 
 #: A client that is told 503 comes back after this long.
 RETRY_AFTER_SECONDS = 5
@@ -55,7 +55,7 @@ async def _ours(request: Request, error: Exception) -> Response:
     assert isinstance(error, TillwatchError)
     status = status_of(error, request.method)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        log.warning("request failed", path=request.url.path, status=int(status), error=str(error))
+        _log.warning("%s %s answered %d: %s", request.method, request.url.path, status, error)
     message = pages_of(request).reader(request).t(error.key) if isinstance(error, FormError) else str(error)
     return answer(request, status, message)
 
@@ -78,6 +78,6 @@ async def _http(request: Request, error: Exception) -> Response:
 
 def broken(request: Request, error: Exception) -> Response:
     """For the guard: an error nobody expected. The log has it whole, the page only its kind and time."""
-    log.error("handler broke", path=request.url.path, exc_info=error)
+    _log.error("%s %s broke", request.method, request.url.path, exc_info=error)
     at = pages_of(request).now.isoformat(timespec="seconds")
     return answer(request, HTTPStatus.INTERNAL_SERVER_ERROR, f"{type(error).__name__} at {at}")

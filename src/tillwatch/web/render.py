@@ -20,6 +20,7 @@ from tillwatch.web.formats import Formats
 from tillwatch.web.language import LANGUAGE_COOKIE, Texts, canonical, negotiate, texts
 from tillwatch.web.security import CSRF_COOKIE, new_csrf_token
 from tillwatch.web.services import Health, Services
+from tillwatch.web.views.levels import TABLES
 
 ACTOR_COOKIE = "tillwatch_actor"
 #: A year: the language and the name on one's own phone.
@@ -51,6 +52,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     made.filters["markdown"] = markdown
+    made.globals["levels"] = TABLES
     return made
 
 

@@ -136,7 +136,7 @@ def body_limit(path: str) -> int:
 
 
 class Guard:
-    """The outermost ASGI layer. `refuse` renders a refusal in the form the caller reads, `broken` an unexpected error."""
+    """The outermost ASGI layer. `refuse` renders a refusal as the caller reads it, `broken` an unexpected error."""
 
     def __init__(
         self,

@@ -1,17 +1,17 @@
 """Audits and their reports, row by row."""
 
-from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from tillwatch.config.schema import ChainConfig
-from tillwatch.model.audit import AuditReport, Difference, DifferenceKind
+from tillwatch.model.audit import AuditReport, DifferenceKind
 from tillwatch.web.api.audits import MAX_OFFSET, exported
 from tillwatch.web.handling import FormHere, PagesHere
 from tillwatch.web.language import Texts
 from tillwatch.web.views.checks import of_audit
+from tillwatch.web.views.differences import columns, of_difference
 
 router = APIRouter(prefix="/audits", include_in_schema=False)
 
@@ -53,14 +53,15 @@ def report(
 ) -> Response:
     services, reader = pages.services, pages.reader(request)
     found = services.records.audit_report(run, differences=0)
-    rows = list(services.records.differences(run, kind=kind, offset=offset, limit=ROWS_SHOWN + 1))
+    found_rows = services.records.differences(run, kind=kind, offset=offset, limit=ROWS_SHOWN + 1)
+    rows = [of_difference(item) for item in found_rows]
     values = {
         "report": found,
         "name": audit_names(services.config, reader.t).get(found.audit, found.audit),
         "systems": system_names(services.config, reader.t),
         "kind": kind,
         "rows": rows[:ROWS_SHOWN],
-        "columns": _columns(rows),
+        "columns": columns(rows),
         "offset": offset,
         "page_size": ROWS_SHOWN,
         "more": len(rows) > ROWS_SHOWN,
@@ -87,12 +88,3 @@ def system_names(config: ChainConfig, t: Texts) -> dict[str, str]:
 
 def _total(report: AuditReport) -> int:
     return report.missing + report.extra + report.changed
-
-
-def _columns(rows: Sequence[Difference]) -> list[str]:
-    """Every field any of these rows shows, in first-seen order."""
-    seen: dict[str, None] = {}
-    for row in rows:
-        for side in (row.left, row.right):
-            seen.update(dict.fromkeys(side or {}))
-    return list(seen)

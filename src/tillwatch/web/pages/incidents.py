@@ -10,7 +10,8 @@ from tillwatch.model.incident import RunbookLink
 from tillwatch.web.handling import MAX_ID, PAGE_SIZE, FormHere, PagesHere
 from tillwatch.web.language import Texts
 from tillwatch.web.services import Services
-from tillwatch.web.views.incident import evidence_view, incident_view, newest_first
+from tillwatch.web.views.evidence import evidence_view
+from tillwatch.web.views.incident import incident_view, newest_first
 from tillwatch.web.views.timeline import entry_views
 
 router = APIRouter(prefix="/incidents", include_in_schema=False)
@@ -49,6 +50,7 @@ def show(request: Request, pages: PagesHere, incident: int) -> Response:
         "runs": services.records.runs(incident=item.id, limit=MAX_RUNS_SHOWN),
         "timeline": entry_views(services.records.timeline(item.id), reader.t, reader.f),
         "deliveries": services.records.deliveries(incident=item.id, limit=MAX_DELIVERIES_SHOWN),
+        "systems": {system.id: reader.t.name(system.name, system.id) for system in services.config.systems},
         "channels": channel_names(services.config, reader.t),
         "has_drift": "Drift" in {episode.labels.get("alertname") for episode in episodes},
     }

@@ -1,4 +1,4 @@
-"""A small bar chart of probe durations as plain numbers; the template draws it as SVG that prints and needs no script."""
+"""A small bar chart of probe durations as plain numbers; the template draws it as SVG, which prints."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,36 +1,19 @@
 """One check (a probe or an audit) as a person reads it: how bad, in which word, since when."""
 
-import enum
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from tillwatch.config.schema import Audit, ChainConfig, Probe
 from tillwatch.model.audit import AuditReport, Verdict
-from tillwatch.model.incident import Severity
 from tillwatch.model.probe import Outcome, ProbeState, ProbeStatus
 from tillwatch.schedule import parse_schedule
+from tillwatch.web.views.levels import OF_SEVERITY, Level
 
 #: A probe that has not reported for this many intervals is not green, it is unknown.
 STALE_INTERVALS = 3
 #: A loaded server may be this late before we stop trusting its last word.
 STALE_SLACK = timedelta(seconds=15)
-
-
-class Level(enum.StrEnum):
-    """How loud a check is. The order is the order of attention."""
-
-    CRITICAL = "critical"
-    WARNING = "warning"
-    UNKNOWN = "unknown"
-    NOTICE = "notice"
-    PENDING = "pending"
-    OK = "ok"
-
-    @property
-    def rank(self) -> int:
-        """0 is the worst."""
-        return list(Level).index(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +46,7 @@ def of_probe(probe: Probe, state: ProbeState | None, now: datetime) -> CheckView
     if state is None or last is None:
         return _probe(probe, state, Level.PENDING, "pending")
     if state.status is ProbeStatus.FAILING:
-        return _probe(probe, state, _loud(probe.severity), "failing")
+        return _probe(probe, state, OF_SEVERITY[probe.severity], "failing")
     if now - last.started_at > STALE_INTERVALS * probe.every + probe.timeout + STALE_SLACK:
         return _probe(probe, state, Level.UNKNOWN, "stale")
     if last.outcome is Outcome.UNKNOWN:
@@ -124,7 +107,7 @@ def _verdict(report: AuditReport, audit: Audit) -> tuple[Level, str]:
         case Verdict.CLEAN:
             return Level.OK, "clean"
         case Verdict.DRIFT:
-            return _loud(audit.severity), "drift"
+            return OF_SEVERITY[audit.severity], "drift"
         case Verdict.INCONCLUSIVE:
             return Level.UNKNOWN, "inconclusive"
         case Verdict.FAILED:
@@ -137,7 +120,3 @@ def _overdue(audit: Audit, report: AuditReport, config: ChainConfig, now: dateti
     first = schedule.first_after(report.started_at, audit.id)
     second = schedule.first_after(first, audit.id)
     return now > second + audit.timeout + STALE_SLACK
-
-
-def _loud(severity: Severity) -> Level:
-    return {Severity.CRITICAL: Level.CRITICAL, Severity.WARNING: Level.WARNING, Severity.INFO: Level.NOTICE}[severity]

@@ -6,9 +6,10 @@ from datetime import datetime
 
 from tillwatch.config.schema import ChainConfig
 from tillwatch.model.audit import AuditReport
-from tillwatch.model.incident import Incident, Severity
+from tillwatch.model.incident import Incident
 from tillwatch.model.probe import ProbeState
-from tillwatch.web.views.checks import CheckView, Level, of_audit, of_probe, worst
+from tillwatch.web.views.checks import CheckView, of_audit, of_probe, worst
+from tillwatch.web.views.levels import OF_SEVERITY, Level
 from tillwatch.web.views.places import CHAIN_ROW, affected_shops, hub, shops, site_of
 
 #: Column of checks on systems themselves, and of machines; the other columns are what interfaces carry.
@@ -104,7 +105,7 @@ def sentence(config: ChainConfig, checks: Sequence[CheckView], incidents: Sequen
     roots = sorted((item for item in incidents if item.parent is None), key=_urgency) or sorted(incidents, key=_urgency)
     if roots:
         first = roots[0]
-        level = Level.CRITICAL if first.severity is Severity.CRITICAL else Level.WARNING
+        level = OF_SEVERITY[first.severity]
         return Sentence(
             level=level,
             key="sentence.incident",

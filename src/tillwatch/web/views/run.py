@@ -4,36 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from tillwatch.model.runbook import Run, RunState, StepRecord, StepState
+from tillwatch.model.runbook import Run, RunState, StepRecord
 from tillwatch.web.language import Texts
-from tillwatch.web.views.checks import Level
+from tillwatch.web.views.levels import OF_STEP, Level
 
 #: Items of one output shown; the journal has all.
 MAX_ITEMS_SHOWN = 20
 #: Longer single values are cut, with an ellipsis that says so.
 MAX_VALUE_CHARACTERS = 400
-
-LEVELS: Mapping[StepState, Level] = {
-    StepState.PENDING: Level.PENDING,
-    StepState.RUNNING: Level.NOTICE,
-    StepState.DONE: Level.OK,
-    StepState.FAILED: Level.CRITICAL,
-    StepState.SKIPPED: Level.PENDING,
-    StepState.UNDONE: Level.WARNING,
-    StepState.UNKNOWN: Level.UNKNOWN,
-}
-RUN_LEVELS: Mapping[RunState, Level] = {
-    RunState.QUEUED: Level.PENDING,
-    RunState.WAITING_APPROVAL: Level.WARNING,
-    RunState.WAITING_MANUAL: Level.WARNING,
-    RunState.RUNNING: Level.NOTICE,
-    RunState.COMPENSATING: Level.WARNING,
-    RunState.SUCCEEDED: Level.OK,
-    RunState.ROLLED_BACK: Level.WARNING,
-    RunState.NEEDS_HUMAN: Level.CRITICAL,
-    RunState.KILLED: Level.UNKNOWN,
-    RunState.EXPIRED: Level.UNKNOWN,
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +54,7 @@ def step_views(run: Run, t: Texts) -> list[StepView]:
             StepView(
                 record=record,
                 title=t.name(record.title, record.id),
-                level=LEVELS[record.state],
+                level=OF_STEP[record.state],
                 facts=facts,
                 lists=lists,
             )
