@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, text
 
 from tests.support.postgres import Postgres
 from tillwatch.clock import ManualClock
@@ -17,7 +17,12 @@ from tillwatch.store.tables import metadata
 
 def create_schema(url: str) -> None:
     engine = create_engine(url)
-    metadata.create_all(engine)
+    with engine.begin() as connection:
+        metadata.create_all(connection)
+    if engine.dialect.name == "sqlite":
+        with engine.connect() as connection:
+            # As the product's own writer leaves the file.
+            connection.execute(text("PRAGMA journal_mode = WAL"))
     engine.dispose()
 
 
@@ -55,14 +60,42 @@ def sqlite_database(sqlite_url: str, clock: ManualClock) -> Iterator[Database]:
     database.close()
 
 
+#: Empties the tables a test has used, drops those it made, and starts the numbers at 1 again: faster than a new database.
+CLEAN = """
+DO $$
+DECLARE
+    known text[] := ARRAY[{known}];
+    one text;
+    used boolean;
+BEGIN
+    FOR one IN SELECT tablename FROM pg_tables WHERE schemaname = 'public' LOOP
+        IF one <> ALL (known) THEN
+            EXECUTE format('DROP TABLE %I CASCADE', one);
+        ELSE
+            EXECUTE format('SELECT EXISTS (SELECT 1 FROM %I)', one) INTO used;
+            IF used THEN
+                EXECUTE format('TRUNCATE %I CASCADE', one);
+            END IF;
+        END IF;
+    END LOOP;
+    FOR one IN SELECT sequencename FROM pg_sequences WHERE schemaname = 'public' AND last_value IS NOT NULL LOOP
+        EXECUTE format('ALTER SEQUENCE %I RESTART', one);
+    END LOOP;
+END $$
+"""
+
+
 @pytest.fixture
 def postgres_database(postgres: Postgres, postgres_template: str, clock: ManualClock) -> Iterator[Database]:
-    """A fresh PostgreSQL database with the whole schema."""
-    name = postgres.create_database(postgres_template)
-    database = Database.open(postgres.url(name), clock=clock)
+    """A PostgreSQL database with the whole schema and nothing in it."""
+    if not set(metadata.tables) <= postgres.tables(postgres_template):
+        postgres.execute(postgres_template, "DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+        create_schema(postgres.url(postgres_template))
+    known = ", ".join(f"'{name}'" for name in metadata.tables)
+    postgres.execute(postgres_template, CLEAN.format(known=known))
+    database = Database.open(postgres.url(postgres_template), clock=clock)
     yield database
     database.close()
-    postgres.execute("postgres", f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -81,6 +81,13 @@ class Postgres:
         ) as connection:
             connection.execute(statement)  # type: ignore[call-overload]
 
+    def tables(self, database: str) -> set[str]:
+        with psycopg.connect(
+            f"host=127.0.0.1 port={self.port} user=tillwatch dbname={database}", autocommit=True
+        ) as connection:
+            rows = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
+        return {name for (name,) in rows}
+
     def create_database(self, template: str = "template1") -> str:
         self.made += 1
         name = f"test_{self.made}"

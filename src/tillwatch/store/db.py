@@ -139,22 +139,30 @@ def _sqlite(url: URL, lock_timeout_seconds: float) -> tuple[Engine, Engine]:
     path = Path(str(url.database))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        # Incidents tell much about a company: the file is its owner's alone, and SQLite's side files follow it.
+        path.touch(mode=0o600, exist_ok=True)
     except OSError as error:
-        raise StoreError(f"the folder {path.parent} of the store cannot be created: {error.strerror}") from error
+        raise StoreError(
+            f"the store {path} cannot be created: {error.strerror}; name another file in store.url or make the folder "
+            "writable"
+        ) from error
     connect_args = {"timeout": lock_timeout_seconds, "check_same_thread": False}
     writers = create_engine(url, connect_args=connect_args, pool_size=1, max_overflow=1)
     readers = create_engine(url, connect_args=connect_args, pool_size=READERS_MAX, max_overflow=READERS_MAX)
-    for engine, begin, query_only in ((writers, "BEGIN IMMEDIATE", "OFF"), (readers, "BEGIN", "ON")):
-        _tune_sqlite(engine, begin=begin, query_only=query_only)
+    # The journal mode belongs to the file: only writers set it, so that a reader never waits for a writer.
+    tune_sqlite(writers, "BEGIN IMMEDIATE", "journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON")
+    tune_sqlite(readers, "BEGIN", "query_only = ON")
     return readers, writers
 
 
-def _tune_sqlite(engine: Engine, *, begin: str, query_only: str) -> None:
+def tune_sqlite(engine: Engine, begin: str, *pragmas: str) -> None:
+    """Begin every transaction with `begin`, and every connection with `pragmas`."""
+
     @event.listens_for(engine, "connect")
     def settings(connection: Any, _record: object) -> None:
         # The driver must not begin transactions by itself: it would begin them too late and with the wrong lock.
         connection.isolation_level = None
-        for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", f"query_only = {query_only}"):
+        for pragma in pragmas:
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")

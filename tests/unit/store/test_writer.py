@@ -8,12 +8,14 @@ from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.pool import NullPool
 
 from tillwatch.errors import StoreError
+from tillwatch.store.db import tune_sqlite
 from tillwatch.store.writer import Writer
 
 
 @pytest.fixture
 def engine(tmp_path: Path) -> Engine:
     engine = create_engine(f"sqlite:///{tmp_path}/store.db", poolclass=NullPool)
+    tune_sqlite(engine, "BEGIN IMMEDIATE")
     with engine.begin() as connection:
         connection.execute(text("CREATE TABLE fact (id INTEGER PRIMARY KEY)"))
     return engine
