@@ -104,6 +104,12 @@ class Database:
         zones = {field: _UTC if field in moments else self._options.timezone for field in columns}
         return Relation(source=source, columns=elements, zones=zones, moments=moments)
 
+    def blocks_writers(self, connection: Connection) -> bool:
+        """Whether our open transaction keeps others from writing: a SQLite file without write-ahead log does that."""
+        if self.dialect != "sqlite":
+            return False
+        return str(connection.exec_driver_sql("PRAGMA journal_mode").scalar()).lower() != "wal"
+
     def close(self) -> None:
         self._engine.dispose()
 

@@ -1,11 +1,13 @@
 """One reading of one dataset: a generator of bounded batches and the numbers it gathers on its way."""
 
+import pickle
+import tempfile
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, func, select
+from sqlalchemy import ColumnElement, Connection, Select, func, select
 from sqlalchemy.exc import DBAPIError
 
 from tillwatch.clock import Clock
@@ -68,129 +70,145 @@ def _batches(
     try:
         with database.translating():
             relation = database.relation(connection, request.name, request.dataset)
-            chosen = list(relation.columns) if request.fields is None else list(request.fields)
-            _known(request, relation, chosen)
-            condition = _since(database, request, relation)
+            reader = _Reader(
+                connection, request, relation, progress, blocks_writers=database.blocks_writers(connection)
+            )
             if request.keys is None:
-                yield from _all(connection, request, relation, chosen, condition, progress)
+                yield from reader.whole()
             else:
-                for piece in _pieces(request, relation):
-                    yield from _piece(connection, request, relation, chosen, condition, piece, progress)
+                yield from reader.by_key(request.keys)
     finally:
         connection.close()
 
 
-def _known(request: Request, relation: Relation, names: Sequence[str]) -> None:
-    for name in names:
-        if name not in relation.columns:
-            raise SchemaMismatch(
-                f"system {request.system!r}, dataset {request.name!r} has no field {name!r}"
-                f"{did_you_mean(name, relation.columns, what='it has')}"
-            )
+class _Reader:
+    """Reads one dataset over one connection. Field names are checked when it is made."""
 
+    def __init__(
+        self,
+        connection: Connection,
+        request: Request,
+        relation: Relation,
+        progress: _Progress,
+        *,
+        blocks_writers: bool,
+    ) -> None:
+        self._connection = connection
+        self._request = request
+        self._relation = relation
+        self._progress = progress
+        self._blocks_writers = blocks_writers
+        self._chosen = list(relation.columns) if request.fields is None else list(request.fields)
+        self._known(self._chosen)
+        self._condition = self._since()
 
-def _since(database: Database, request: Request, relation: Relation) -> ColumnElement[bool] | None:
-    if request.since is None:
-        return None
-    name = request.dataset.change_field
-    if name not in relation.columns:
-        raise UsageError(
-            f"system {request.system!r}, dataset {request.name!r} has no change field {name!r}, so nobody can ask for "
-            f"what changed; name one with 'change_field'{did_you_mean(name, relation.columns, what='it has')}"
-        )
-    return statement.changed_since(
-        relation.columns[name],
-        request.since,
-        dialect=database.dialect,
-        zone=relation.zones[name],
-        stored_aware=database.dialect == "postgresql" and name in relation.moments,
-    )
-
-
-def _pieces(request: Request, relation: Relation) -> list[list[Mapping[str, str]]]:
-    assert request.keys is not None
-    for key in request.keys:
-        if not key:
-            raise UsageError(f"system {request.system!r}, dataset {request.name!r}: a key names no field")
-        _known(request, relation, list(key))
-    return statement.chunks(request.keys)
-
-
-def _all(
-    connection: Connection,
-    request: Request,
-    relation: Relation,
-    chosen: list[str],
-    condition: ColumnElement[bool] | None,
-    progress: _Progress,
-) -> Iterator[list[Row]]:
-    count = select(func.count()).select_from(relation.source)
-    rows = select(*(relation.columns[name] for name in chosen)).select_from(relation.source)
-    if condition is not None:
-        count, rows = count.where(condition), rows.where(condition)
-    # The same snapshot: a difference can only be rows lost on the way.
-    progress.counted = connection.execute(count).scalar_one()
-    progress.requests += 2
-    yield from _stream(connection, rows, request, relation, chosen, progress)
-
-
-def _piece(
-    connection: Connection,
-    request: Request,
-    relation: Relation,
-    chosen: list[str],
-    condition: ColumnElement[bool] | None,
-    keys: list[Mapping[str, str]],
-    progress: _Progress,
-) -> Iterator[list[Row]]:
-    """The rows of one chunk of keys: small enough to hold, so a type that refuses a key can be asked again as text."""
-    key_fields = list(keys[0])
-    asked = list(dict.fromkeys([*chosen, *key_fields]))
-    # A column of a SQLite query may be an expression, which compares by type; a table's column converts the key.
-    as_text = connection.dialect.name == "sqlite" and bool(request.dataset.query)
-    found: list[Row] = []
-    for attempt_as_text in (as_text, True):
-        rows = select(*(relation.columns[name] for name in asked)).select_from(relation.source)
-        rows = rows.where(statement.one_of(relation.columns, keys, as_text=attempt_as_text))
-        if condition is not None:
-            rows = rows.where(condition)
-        progress.requests += 1
-        try:
-            with connection.begin_nested():
-                found = [
-                    row for batch in _stream(connection, rows, request, relation, asked, progress) for row in batch
-                ]
-            break
-        except DBAPIError as error:
-            if attempt_as_text or getattr(error.orig, "sqlstate", "") not in _NOT_OF_THIS_TYPE:
-                raise
-    matching = [row for row in found if any(all(values.same(row[name], key[name]) for name in key) for key in keys)]
-    progress.rows -= len(found) - len(matching)
-    wanted: list[Row] = [{name: row[name] for name in chosen} for row in matching]
-    for start in range(0, len(wanted), request.batch_rows):
-        yield wanted[start : start + request.batch_rows]
-
-
-def _stream(
-    connection: Connection,
-    rows: Any,
-    request: Request,
-    relation: Relation,
-    chosen: list[str],
-    progress: _Progress,
-) -> Iterator[list[Row]]:
-    options = {"stream_results": True, "yield_per": request.batch_rows, "max_row_buffer": request.batch_rows}
-    zones = [relation.zones[name] for name in chosen]
-    with connection.execute(rows, execution_options=options) as result:
-        for partition in result.partitions():
-            batch: list[Row] = []
-            for cells in partition:
-                row = {
-                    name: values.canonical(cell, zone) for name, cell, zone in zip(chosen, cells, zones, strict=True)
-                }
-                if (mark := request.dataset.change_field) in row:
-                    row[mark] = values.moment(row[mark], relation.zones[mark])
-                batch.append(row)
-                progress.bytes_read += sum(map(values.size_bytes, cells))
-            progress.rows += len(batch)
+    def whole(self) -> Iterator[list[Row]]:
+        count = select(func.count()).select_from(self._relation.source)
+        if self._condition is not None:
+            count = count.where(self._condition)
+        # The same snapshot: a difference can only be rows lost on the way.
+        self._progress.counted = self._connection.execute(count).scalar_one()
+        self._progress.requests += 2
+        partitions = self._partitions(self._select(self._chosen))
+        if self._blocks_writers:
+            partitions = self._spooled(partitions)
+        for cells in partitions:
+            batch = [self._row(self._chosen, row) for row in cells]
+            self._progress.rows += len(batch)
             yield batch
+
+    def by_key(self, keys: Sequence[Mapping[str, str]]) -> Iterator[list[Row]]:
+        for key in keys:
+            if not key:
+                raise UsageError(f"{self._where}: a key must name at least one field")
+            self._known(list(key))
+        for piece in statement.chunks(keys):
+            rows = self._piece(piece)
+            if self._blocks_writers:
+                self._connection.rollback()
+            for start in range(0, len(rows), self._request.batch_rows):
+                batch = rows[start : start + self._request.batch_rows]
+                self._progress.rows += len(batch)
+                yield batch
+
+    @property
+    def _where(self) -> str:
+        return f"system {self._request.system!r}, dataset {self._request.name!r}"
+
+    def _known(self, names: Sequence[str]) -> None:
+        for name in names:
+            if name not in self._relation.columns:
+                known = did_you_mean(name, self._relation.columns, what="it has")
+                raise SchemaMismatch(f"{self._where} has no field {name!r}{known}")
+
+    def _since(self) -> ColumnElement[bool] | None:
+        if self._request.since is None:
+            return None
+        name = self._request.dataset.change_field
+        if name not in self._relation.columns:
+            raise UsageError(
+                f"{self._where} has no change field {name!r}, so nobody can ask for what changed; name one with "
+                f"'change_field'{did_you_mean(name, self._relation.columns, what='it has')}"
+            )
+        dialect = self._connection.dialect.name
+        return statement.changed_since(
+            self._relation.columns[name],
+            self._request.since,
+            dialect=dialect,
+            zone=self._relation.zones[name],
+            stored_aware=dialect == "postgresql" and name in self._relation.moments,
+        )
+
+    def _select(self, names: Sequence[str]) -> Select[Any]:
+        rows = select(*(self._relation.columns[name] for name in names)).select_from(self._relation.source)
+        return rows if self._condition is None else rows.where(self._condition)
+
+    def _piece(self, keys: list[Mapping[str, str]]) -> list[Row]:
+        """The rows of one chunk of keys: few enough to hold, so keys a type refuses can be asked again as text."""
+        names = list(keys[0])
+        asked = list(dict.fromkeys([*self._chosen, *names]))
+        # A column of a SQLite query may be an expression, which compares by type; a table's column converts the key.
+        as_text = self._connection.dialect.name == "sqlite" and bool(self._request.dataset.query)
+        found: list[Row] = []
+        for attempt_as_text in (as_text, True):
+            condition = statement.one_of(self._relation.columns, keys, as_text=attempt_as_text)
+            self._progress.requests += 1
+            try:
+                with self._connection.begin_nested():
+                    partitions = self._partitions(self._select(asked).where(condition))
+                    found = [self._row(asked, cells) for partition in partitions for cells in partition]
+                break
+            except DBAPIError as error:
+                if attempt_as_text or getattr(error.orig, "sqlstate", "") not in _NOT_OF_THIS_TYPE:
+                    raise
+        matching = values.matching(found, keys)
+        return [{name: row[name] for name in self._chosen} for row in matching]
+
+    def _partitions(self, rows: Select[Any]) -> Iterator[Sequence[Sequence[object]]]:
+        size = self._request.batch_rows
+        options = {"stream_results": True, "yield_per": size, "max_row_buffer": size}
+        with self._connection.execute(rows, execution_options=options) as result:
+            yield from result.partitions()
+
+    def _spooled(self, partitions: Iterator[Sequence[Sequence[object]]]) -> Iterator[Sequence[Sequence[object]]]:
+        """Everything into a file of ours as fast as the database gives it, then the lock is free, then the rows.
+
+        A slow reader must not keep a till from writing its next sale.
+        """
+        with tempfile.TemporaryFile(prefix="tillwatch-") as spool:
+            written = 0
+            for partition in partitions:
+                pickle.dump([tuple(cells) for cells in partition], spool, protocol=pickle.HIGHEST_PROTOCOL)
+                written += 1
+            self._connection.rollback()
+            spool.seek(0)
+            for _ in range(written):
+                yield pickle.load(spool)
+
+    def _row(self, names: Sequence[str], cells: Sequence[object]) -> Row:
+        zones = self._relation.zones
+        row = {name: values.canonical(cell, zones[name]) for name, cell in zip(names, cells, strict=True)}
+        if (mark := self._request.dataset.change_field) in row:
+            row[mark] = values.moment(row[mark], zones[mark])
+        self._progress.bytes_read += sum(map(values.size_bytes, cells))
+        return row

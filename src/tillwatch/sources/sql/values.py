@@ -2,11 +2,12 @@
 
 import json
 import math
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
-from tillwatch.model.audit import Value
+from tillwatch.model.audit import Row, Value
 
 _FIXED_WIDTH_BYTES = 8
 
@@ -56,6 +57,22 @@ def size_bytes(value: object) -> int:
     if isinstance(value, str | bytes):
         return len(value)
     return 0 if value is None else _FIXED_WIDTH_BYTES
+
+
+def matching(rows: Sequence[Row], keys: Sequence[Mapping[str, str]]) -> list[Row]:
+    """The rows that really have one of `keys`, all of which name the same fields."""
+    names = tuple(keys[0])
+    plain = {tuple(key[name].strip() for name in names) for key in keys}
+    found: list[Row] = []
+    for row in rows:
+        cells = [row[name] for name in names]
+        if all(isinstance(cell, str) for cell in cells):
+            wanted = tuple(str(cell).strip() for cell in cells) in plain
+        else:
+            wanted = any(all(same(row[name], key[name]) for name in names) for key in keys)
+        if wanted:
+            found.append(row)
+    return found
 
 
 def same(value: Value, wanted: str) -> bool:
