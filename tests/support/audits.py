@@ -5,13 +5,27 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from tillwatch.audit.declare import declare
 from tillwatch.audit.examine import Order, examine
 from tillwatch.clock import Clock, ManualClock
-from tillwatch.config.schema import Audit, Field, Side
+from tillwatch.config.schema import (
+    Audit,
+    Chain,
+    ChainConfig,
+    Field,
+    Interface,
+    Listen,
+    Receiver,
+    Route,
+    Side,
+    Site,
+    StoreSpec,
+    System,
+)
 from tillwatch.errors import OutcomeUnknown, RefusedError
 from tillwatch.model.audit import AuditReport, Row
 from tillwatch.sources.base import Capabilities, Operation, OrderDocument, Plan, Reading, Receipt, ReceiptState, Tail
@@ -217,3 +231,19 @@ def audited(
 def compared(left: list[Row], right: list[Row], spec: Audit | None = None) -> AuditReport:
     """The report on two lists of rows."""
     return audited(FakeSource("erp", {"stock": left}), FakeSource("till", {"stock": right}), spec)
+
+
+def chain(*audits: Audit) -> ChainConfig:
+    """A chain of one ERP and one till in the shop `chaoyang`, with these audits."""
+    return ChainConfig(
+        root=Path("/nowhere"),
+        chain=Chain(id="demo", timezone=ZONE, currency="CNY", locale="zh-CN"),
+        store=StoreSpec(url="sqlite:///nowhere.db"),
+        listen=Listen(),
+        sites=(Site(id="hq"), Site(id="chaoyang")),
+        systems=(System(id="erp", site="hq", source="fake"), System(id="till", site="chaoyang", source="fake")),
+        interfaces=(Interface(id="stock-chaoyang", site="chaoyang", from_="erp", to="till", carries="stock"),),
+        audits=audits,
+        route=Route(receiver="ops"),
+        receivers=(Receiver(id="ops"),),
+    )

@@ -5,17 +5,18 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Literal, Self
+from zoneinfo import ZoneInfo
 
 import orjson
 from pydantic import BaseModel, ConfigDict, model_validator
 from pydantic import Field as Key
 
-from tillwatch.audit.canonical import Unreadable, canonical
+from tillwatch.audit.canonical import FieldType, Rule, Unreadable, canonical
 from tillwatch.audit.declare import Declared
 from tillwatch.config.bind import bind
 from tillwatch.config.schema import Audit, Side
 from tillwatch.errors import Problem, UsageError
-from tillwatch.model.audit import AuditReport, Difference, DifferenceKind, Row
+from tillwatch.model.audit import AuditReport, Difference, DifferenceKind, Row, Value
 from tillwatch.model.repair import RepairAction, RepairItem, RepairStatus
 from tillwatch.sources.base import Source
 from tillwatch.sources.documents import Line, OrderDocument, StockCount, document_to_json
@@ -121,9 +122,10 @@ def _order_item(
     order: list[Line] = []
     for line in lines.get(key, ()):
         sku, quantity, price = line[options.sku], line[options.quantity], line[options.price]
-        if not isinstance(sku, str) or not _is_number(quantity) or not _is_number(price):
+        pieces, each = _exact(quantity), _exact(price)
+        if not isinstance(sku, str) or pieces is None or each is None:
             return _manual(number, row, f"a line cannot be used: {options.sku}={sku}, {quantity} × {price}")
-        order.append(Line(sku=sku, quantity=Decimal(str(quantity)), unit_price=Decimal(str(price))))
+        order.append(Line(sku=sku, quantity=pieces, unit_price=each))
     if not order:
         return _manual(number, row, "the shop has no lines for it, so nobody knows what was sold")
     if complaint := _does_not_add_up(row, order, declared, options):
@@ -156,7 +158,9 @@ def _does_not_add_up(row: Difference, order: Sequence[Line], declared: Declared,
         said = row.left.get(rule.name)
         if rule.name not in totals or said is None:
             continue
-        allowed = max(rule.tolerance or Decimal(0), Decimal(1).scaleb(-(rule.scale or 2)) / 2)
+        # Tills round every line, each by up to half a unit of the last place.
+        rounding = Decimal(1).scaleb(-(rule.scale or 2)) / 2 * len(order)
+        allowed = max(rule.tolerance or Decimal(0), rounding)
         if abs(totals[rule.name] - Decimal(said)) > allowed:
             return f"its lines add up to {rule.name} {totals[rule.name]}, the shop says {said}"
     return ""
@@ -178,8 +182,16 @@ def _stock_item(number: int, row: Difference, report: AuditReport, options: Repa
     return _item(number, row, document)
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | Decimal) and not isinstance(value, bool) and Decimal(value).is_finite()
+_NUMBER = canonical(Rule(name="", type=FieldType.DECIMAL, zone=ZoneInfo("UTC")))
+
+
+def _exact(value: Value) -> Decimal | None:
+    """The number of a line, also one that a database keeps as text; None when it is none."""
+    try:
+        text = _NUMBER(value)
+    except Unreadable:
+        return None
+    return None if text is None else Decimal(text)
 
 
 def _tuple(declared: Declared, key: Mapping[str, str]) -> tuple[str, ...]:

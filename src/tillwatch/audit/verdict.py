@@ -59,7 +59,8 @@ def decide(counts: Counts) -> tuple[Verdict, str]:
 
 def money(amount: Decimal) -> str:
     """Two decimals, half-up, no exponent."""
-    return format(amount.quantize(_CENT, ROUND_HALF_UP, EXACT), "f")
+    rounded = amount.quantize(_CENT, ROUND_HALF_UP, EXACT)
+    return format(rounded if rounded else rounded.copy_abs(), "f")
 
 
 def alerts(report: AuditReport, spec: Audit, config: ChainConfig) -> tuple[Alert, ...]:
