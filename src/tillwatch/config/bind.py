@@ -4,9 +4,11 @@ The core never knows a plugin's options; it keeps them as nodes, and the plugin 
 """
 
 import difflib
+import re
 import types
 import typing
 from collections.abc import Iterable
+from datetime import timedelta
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, InstanceOf, ValidationError, WithJsonSchema
@@ -24,6 +26,7 @@ M = TypeVar("M", bound=BaseModel)
 _MAX_NAMES_LISTED = 16
 _MAX_VALUE_CHARACTERS = 60
 _CLOSE_ENOUGH = 0.6
+_TIMEDELTA_PART = re.compile(r"(days|seconds|microseconds)=(-?\d+)")
 #: What other tools call our keys.
 _OTHER_WORDS = {
     "interval": "every",
@@ -245,8 +248,16 @@ def _wording(kind: str, context: dict[str, Any], message: str) -> str:
         return f"expected {context.get('expected', message)}"
     if kind in _LIMITS:
         name, wording = _LIMITS[kind]
-        return wording.format(context.get(name))
+        return wording.format(_limit(context.get(name)))
     return _WORDINGS.get(kind) or message[:1].lower() + message[1:]
+
+
+def _limit(value: object) -> object:
+    """A limit as it is written in a file; pydantic gives durations as their Python repr."""
+    if not isinstance(value, str) or not value.startswith("datetime.timedelta("):
+        return value
+    parts = {unit: int(number) for unit, number in _TIMEDELTA_PART.findall(value)}
+    return f"{timedelta(**parts).total_seconds():g}s"
 
 
 def _keys_of(model: type[BaseModel] | None) -> list[str]:
