@@ -162,7 +162,9 @@ def _does_not_add_up(row: Difference, order: Sequence[Line], declared: Declared,
         rounding = Decimal(1).scaleb(-(rule.scale or 2)) / 2 * len(order)
         allowed = max(rule.tolerance or Decimal(0), rounding)
         if abs(totals[rule.name] - Decimal(said)) > allowed:
-            return f"its lines add up to {rule.name} {totals[rule.name]}, the shop says {said}"
+            return (
+                f"its lines add up to {rule.name} {decimal_text(totals[rule.name], rule.scale)}, the shop says {said}"
+            )
     return ""
 
 
