@@ -11,7 +11,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, model_validator
 from pydantic import Field as Key
 
-from tillwatch.audit.canonical import FieldType, Rule, Unreadable, canonical
+from tillwatch.audit.canonical import Unreadable, canonical, decimal_text
 from tillwatch.audit.declare import Declared
 from tillwatch.config.bind import bind
 from tillwatch.config.schema import Audit, Side
