@@ -50,7 +50,7 @@ def calm_world(clock: ManualClock) -> World:
             last=results[0],
         )
     for number, audit in enumerate(world.config.audits, start=1):
-        world.reports[number] = _report(number, audit.id, now - timedelta(minutes=4, seconds=number))
+        world.reports[number] = _report(number, audit.id, now - timedelta(minutes=14, seconds=9 - number))
     world.cards = {card.id: card for card in _cards()}
     world.plans = {card.id: _plan(card) for card in world.cards.values()}
     return world
@@ -268,7 +268,8 @@ def _delivery(number: int, incident: int, at: datetime, **changes: object) -> De
 
 def _lost_orders(world: World, now: datetime) -> None:
     at = now - timedelta(minutes=5)
-    rows = tuple(
+    amounts, quantities = ("128.00", "59.90", "1288.50"), ("2.000", "1.000", "7.000")
+    missing = [
         Difference(
             kind=DifferenceKind.MISSING,
             key={"order_ref": reference},
@@ -276,19 +277,17 @@ def _lost_orders(world: World, now: datetime) -> None:
             right=None,
             value_at_risk=Decimal(amount),
         )
-        for reference, amount, quantity in zip(
-            LOST, ("128.00", "59.90", "1288.50"), ("2.000", "1.000", "7.000"), strict=True
-        )
-    ) + (
-        Difference(
-            kind=DifferenceKind.CHANGED,
-            key={"order_ref": "CY-20261124-0061"},
-            left={"amount": "240.00", "quantity": "3.000"},
-            right={"amount": "160.00", "quantity": "2.000"},
-            fields=("amount", "quantity"),
-            value_at_risk=Decimal("80.00"),
-        ),
+        for reference, amount, quantity in zip(LOST, amounts, quantities, strict=True)
+    ]
+    wrong = Difference(
+        kind=DifferenceKind.CHANGED,
+        key={"order_ref": "CY-20261124-0061"},
+        left={"amount": "240.00", "quantity": "3.000"},
+        right={"amount": "160.00", "quantity": "2.000"},
+        fields=("amount", "quantity"),
+        value_at_risk=Decimal("80.00"),
     )
+    rows = (*missing, wrong)
     risk = sum((row.value_at_risk for row in rows), Decimal(0))
     report = _report(
         7,

@@ -40,8 +40,9 @@ class World:
     broken: str = ""
     #: Set to make orders fail by policy.
     refused: str = ""
-    receipt: IngestReceipt = IngestReceipt(stored=0, quarantined=0)
+    receipt: IngestReceipt = field(default_factory=lambda: IngestReceipt(stored=0, quarantined=0))
     token: str = ""
+    asked_plan: tuple[str, Mapping[str, str], int | None] | None = None
 
     def services(self) -> Services:
         return Services(
@@ -237,6 +238,7 @@ class _Runbooks(_Part):
 
     def plan(self, runbook: str, params: Mapping[str, str], *, incident: int | None) -> DryRun:
         self.world.ask()
+        self.world.asked_plan = (runbook, dict(params), incident)
         return replace(self.world.plans[runbook], params=params)
 
     def start(self, runbook: str, params: Mapping[str, str], *, incident: int | None, actor: str) -> Run:

@@ -5,13 +5,12 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from tillwatch.config.schema import ChainConfig
 from tillwatch.model.audit import AuditReport, DifferenceKind
 from tillwatch.web.api.audits import MAX_OFFSET, exported
 from tillwatch.web.handling import FormHere, PagesHere
-from tillwatch.web.language import Texts
 from tillwatch.web.views.checks import of_audit
 from tillwatch.web.views.differences import columns, of_difference
+from tillwatch.web.views.names import audit_names, system_names
 
 router = APIRouter(prefix="/audits", include_in_schema=False)
 
@@ -74,16 +73,6 @@ def report(
 @router.get("/runs/{run}/export/{format}")
 def export(request: Request, pages: PagesHere, run: int, format: str) -> Response:
     return exported(pages.services, run, format, pages.reader(request).t.language)
-
-
-def audit_names(config: ChainConfig, t: Texts) -> dict[str, str]:
-    """An audit without a name of its own is called after its interface."""
-    interfaces = {item.id: item.name for item in config.interfaces}
-    return {audit.id: t.name(audit.name or interfaces.get(audit.interface, {}), audit.id) for audit in config.audits}
-
-
-def system_names(config: ChainConfig, t: Texts) -> dict[str, str]:
-    return {system.id: t.name(system.name, system.id) for system in config.systems}
 
 
 def _total(report: AuditReport) -> int:

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from tillwatch.web.handling import MAX_ID, PAGE_SIZE, PagesHere
-from tillwatch.web.pages.incidents import channel_names
+from tillwatch.web.views.names import channel_names
 
 router = APIRouter(prefix="/deliveries", include_in_schema=False)
 

@@ -5,13 +5,13 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from tillwatch.config.schema import ChainConfig
 from tillwatch.model.incident import RunbookLink
 from tillwatch.web.handling import MAX_ID, PAGE_SIZE, FormHere, PagesHere
 from tillwatch.web.language import Texts
 from tillwatch.web.services import Services
 from tillwatch.web.views.evidence import evidence_view
 from tillwatch.web.views.incident import incident_view, newest_first
+from tillwatch.web.views.names import channel_names, system_names
 from tillwatch.web.views.timeline import entry_views
 
 router = APIRouter(prefix="/incidents", include_in_schema=False)
@@ -48,9 +48,9 @@ def show(request: Request, pages: PagesHere, incident: int) -> Response:
         "episodes_total": len(episodes),
         "runbooks": runbook_titles(services, item.runbooks, reader.t),
         "runs": services.records.runs(incident=item.id, limit=MAX_RUNS_SHOWN),
-        "timeline": entry_views(services.records.timeline(item.id), reader.t, reader.f),
+        "timeline": entry_views(services.records.timeline(item.id), services.config, reader.t, reader.f),
         "deliveries": services.records.deliveries(incident=item.id, limit=MAX_DELIVERIES_SHOWN),
-        "systems": {system.id: reader.t.name(system.name, system.id) for system in services.config.systems},
+        "systems": system_names(services.config, reader.t),
         "channels": channel_names(services.config, reader.t),
         "has_drift": "Drift" in {episode.labels.get("alertname") for episode in episodes},
     }
@@ -94,7 +94,3 @@ def runbook_titles(services: Services, links: tuple[RunbookLink, ...], t: Texts)
         else (link, link.id, 0)
         for link in links
     ]
-
-
-def channel_names(config: ChainConfig, t: Texts) -> dict[str, str]:
-    return {channel.id: t.name(channel.name, channel.id) for channel in config.channels}

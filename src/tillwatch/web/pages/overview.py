@@ -5,6 +5,8 @@ from starlette.responses import Response
 
 from tillwatch.web.handling import PagesHere
 from tillwatch.web.views.incident import incident_view
+from tillwatch.web.views.levels import OF_VERDICT
+from tillwatch.web.views.names import audit_names
 from tillwatch.web.views.overview import overview
 from tillwatch.web.views.wording import said
 
@@ -22,8 +24,9 @@ def show(request: Request, pages: PagesHere) -> Response:
     view = overview(services.config, services.records.probe_states(), reports, incidents, pages.now)
     episodes = services.records.episodes([item.id for item in incidents])
     main, more = said(view.sentence, episodes, services.config, reader.t, reader.f)
-    recent = sorted(reports.values(), key=lambda report: report.started_at, reverse=True)[:MAX_AUDITS_SHOWN]
-    names = {audit.id: audit.name for audit in services.config.audits}
+    recent = sorted(reports.values(), key=lambda report: report.started_at, reverse=True)
+    worst_first = sorted(recent, key=lambda report: OF_VERDICT[report.verdict].rank)[:MAX_AUDITS_SHOWN]
+    names = audit_names(services.config, reader.t)
     values = {
         "view": view,
         "main": main,
@@ -32,6 +35,6 @@ def show(request: Request, pages: PagesHere) -> Response:
             incident_view(item, episodes.get(item.id, ()), services.config, reader.t)
             for item in sorted(incidents, key=lambda item: (item.severity.rank, item.opened_at))
         ],
-        "audits": [(report, reader.t.name(names.get(report.audit, {}), report.audit)) for report in recent],
+        "audits": [(report, names.get(report.audit, report.audit)) for report in worst_first],
     }
     return pages.html(request, "overview.html", values, reader=reader)

@@ -4,14 +4,15 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from tillwatch.web.handling import FormHere, PagesHere
-from tillwatch.web.pages.audits import audit_names
 from tillwatch.web.views.chart import bars
 from tillwatch.web.views.checks import of_probe
+from tillwatch.web.views.names import audit_names, probe_name
 from tillwatch.web.views.overview import overview
 
 router = APIRouter(prefix="/probes", include_in_schema=False)
 
 RESULTS_SHOWN = 50
+ROWS_SHOWN = 20
 LOGS_SHOWN = 200
 
 
@@ -19,7 +20,7 @@ LOGS_SHOWN = 200
 def listed(request: Request, pages: PagesHere) -> Response:
     services, reader = pages.services, pages.reader(request)
     view = overview(services.config, services.records.probe_states(), services.records.latest_audits(), (), pages.now)
-    probes = {probe.id: reader.t.name(probe.name, probe.id) for probe in services.config.probes}
+    probes = {probe.id: probe_name(services.config, probe, reader.t) for probe in services.config.probes}
     values = {"view": view, "names": {**audit_names(services.config, reader.t), **probes}}
     return pages.html(request, "probes.html", values, reader=reader)
 
@@ -32,10 +33,10 @@ def show(request: Request, pages: PagesHere, probe: str) -> Response:
     history = services.records.probe_history(declared.id, RESULTS_SHOWN)
     values = {
         "probe": declared,
-        "name": reader.t.name(declared.name, declared.id),
+        "name": probe_name(services.config, declared, reader.t),
         "check": of_probe(declared, state, pages.now),
         "last": state.last if state else None,
-        "history": history,
+        "history": history[:ROWS_SHOWN],
         "bars": bars(history),
         "logs_shown": LOGS_SHOWN,
     }

@@ -17,7 +17,7 @@ def show(request: Request, pages: PagesHere, run: int) -> Response:
     values = {
         "run": item,
         "steps": step_views(item, reader.t),
-        "done": sum(step.state in {StepState.DONE, StepState.SKIPPED} for step in item.steps),
+        "finished_steps": sum(step.state in {StepState.DONE, StepState.SKIPPED} for step in item.steps),
         "waiting": waiting_view(item),
         "can_resume": item.state is RunState.NEEDS_HUMAN,
     }

@@ -4,10 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from tillwatch.config.schema import ChainConfig
 from tillwatch.incident.telling import SYSTEM
 from tillwatch.model.incident import TimelineEntry
 from tillwatch.web.formats import Formats
 from tillwatch.web.language import ENGLISH, Texts
+from tillwatch.web.views.names import channel_names, component_name
 
 #: How an entry is marked: trouble, relief, or a person. The rest is bookkeeping.
 GROUPS: Mapping[str, str] = {
@@ -41,17 +43,17 @@ class EntryView:
     audit_run: int | None
 
 
-def entry_views(entries: Sequence[TimelineEntry], t: Texts, f: Formats) -> list[EntryView]:
+def entry_views(entries: Sequence[TimelineEntry], config: ChainConfig, t: Texts, f: Formats) -> list[EntryView]:
     """Newest first: at 3 a.m. the last thing that happened is the first question."""
-    return [_view(entry, t, f) for entry in reversed(entries)]
+    return [_view(entry, config, t, f) for entry in reversed(entries)]
 
 
-def _view(entry: TimelineEntry, t: Texts, f: Formats) -> EntryView:
+def _view(entry: TimelineEntry, config: ChainConfig, t: Texts, f: Formats) -> EntryView:
     by_person = entry.actor not in ("", SYSTEM)
     return EntryView(
         at=entry.at,
         group=GROUPS.get(entry.kind, ""),
-        text=_text(entry, t, f, by_person=by_person),
+        text=_text(entry, config, t, f, by_person=by_person),
         actor=entry.actor if by_person else "",
         quote=_quote(entry, by_person=by_person),
         run=_number(entry.data.get("run")),
@@ -59,7 +61,7 @@ def _view(entry: TimelineEntry, t: Texts, f: Formats) -> EntryView:
     )
 
 
-def _text(entry: TimelineEntry, t: Texts, f: Formats, *, by_person: bool) -> str:
+def _text(entry: TimelineEntry, config: ChainConfig, t: Texts, f: Formats, *, by_person: bool) -> str:
     """A kind we have no words for is shown with its data: unknown is not a reason to hide."""
     data = entry.data
     key = f"timeline.{entry.kind}"
@@ -72,14 +74,16 @@ def _text(entry: TimelineEntry, t: Texts, f: Formats, *, by_person: bool) -> str
         facts = ", ".join(f"{name}: {value}" for name, value in data.items() if value not in (None, "", [], {}))
         return f"{entry.kind} ({facts})" if facts else entry.kind
     values = {name: str(value) for name, value in data.items()}
+    channels = channel_names(config, t)
     values |= {
         "what": _what(data, t),
+        "component": component_name(config, str(data.get("component", "")), t),
         "at": f.seconds_clock(at) if at else "",
         "severity": t.or_raw("severity", str(data.get("severity", ""))),
         "before": t.or_raw("severity", str(data.get("before", ""))),
         "after": t.or_raw("severity", str(data.get("after", ""))),
         "notice": t.or_raw("delivery_kind", str(data.get("notice", ""))),
-        "channels": ", ".join(str(channel) for channel in _list(data.get("channels"))),
+        "channels": t("list").join(channels.get(str(one), str(one)) for one in _list(data.get("channels"))),
     }
     return t.loosely(key, values)
 

@@ -21,7 +21,7 @@ def said(
         key = "sentence.incident_shops" if view.shops else "sentence.incident"
         main = t(key, headline=view.headline, since=since, n=len(view.shops))
         more = t("sentence.more", n=sentence.n) if sentence.n else ""
-        return main, " ".join(part for part in (more, checked) if part)
+        return main, t("sentences").join(part for part in (more, checked) if part)
     if sentence.key == "sentence.no_checks":
         return t(sentence.key), t("sentence.no_checks_fix")
     main = t(sentence.key, n=sentence.n, shops=sentence.shops, hub=_system_name(config, sentence.hub, t), since=since)

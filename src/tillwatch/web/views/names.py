@@ -1,0 +1,42 @@
+"""What things are called in the reader's language."""
+
+from collections.abc import Mapping
+
+from tillwatch.config.schema import ChainConfig, Probe
+from tillwatch.model.incident import Component
+from tillwatch.web.language import Texts
+from tillwatch.web.views.places import component_names
+
+
+def audit_names(config: ChainConfig, t: Texts) -> dict[str, str]:
+    """An audit without a name of its own is called after its interface."""
+    interfaces: dict[str, Mapping[str, str]] = {item.id: item.name for item in config.interfaces}
+    return {audit.id: t.name(audit.name or interfaces.get(audit.interface, {}), audit.id) for audit in config.audits}
+
+
+def probe_name(config: ChainConfig, probe: Probe, t: Texts) -> str:
+    """A probe without a name of its own is called after what it looks at, and how."""
+    if probe.name:
+        return t.name(probe.name, probe.id)
+    subjects: dict[str, Mapping[str, str]] = {
+        item.id: item.name for group in (config.systems, config.sites, config.interfaces) for item in group
+    }
+    subject = t.name(subjects.get(probe.interface or probe.system or probe.site, {}), "")
+    return t("probe.named", subject=subject, how=t.or_raw("prober", probe.prober)) if subject else probe.id
+
+
+def system_names(config: ChainConfig, t: Texts) -> dict[str, str]:
+    return {system.id: t.name(system.name, system.id) for system in config.systems}
+
+
+def channel_names(config: ChainConfig, t: Texts) -> dict[str, str]:
+    return {channel.id: t.name(channel.name, channel.id) for channel in config.channels}
+
+
+def component_name(config: ChainConfig, text: str, t: Texts) -> str:
+    """The name of a component written `kind:id`; what cannot be read as one is shown as it is."""
+    try:
+        component = Component.parse(text)
+    except ValueError:
+        return text
+    return t.name(component_names(config, component), component.id)
