@@ -38,7 +38,8 @@ def demo(
     clock = SystemClock()
     tell = _teller(clock)
     root = folder or lab_demo.default_folder()
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     if chosen and (lab := lab_demo.running(root)):
         tell(f"using the demo that runs at {lab.url}")
         _break(ctx, lab, chosen, clock, tell, once=once, crash_at=crash_at)
@@ -99,5 +100,7 @@ def _teller(clock: Clock) -> Callable[[str], None]:
 
 
 def _interrupt(*_: object) -> NoReturn:
-    """SIGTERM ends the demo as Ctrl-C does: everything it started is stopped."""
+    """SIGTERM ends the demo as Ctrl-C does. A second signal must not cut the stopping short: it takes seconds."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
