@@ -120,9 +120,10 @@ class Recorder:
             self._lines_dropped += 1
             return
         seconds = self.clock.monotonic() - self._started
-        line = scrub(text, self._secrets)
-        if len(line) > MAX_LOG_CHARACTERS:
-            line = f"{line[:MAX_LOG_CHARACTERS]}… ({len(line)} characters)"
+        # Some more than is kept, so that a secret at the edge is still seen whole.
+        line = scrub(text[: 4 * MAX_LOG_CHARACTERS], self._secrets)
+        if len(text) > MAX_LOG_CHARACTERS:
+            line = f"{line[:MAX_LOG_CHARACTERS]}… ({len(text)} characters)"
         self.lines.append(f"{seconds:7.3f}s {line}")
 
     def evidence(self, key: str, value: object) -> None:

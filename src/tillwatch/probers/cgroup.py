@@ -88,7 +88,7 @@ def _cpu_v2(group: Path) -> Usage | None:
 
 def _memory_v1(group: Path) -> Usage | None:
     limit, used = _number(group / "memory.limit_in_bytes"), _number(group / "memory.usage_in_bytes")
-    if limit is None or used is None or limit >= _UNLIMITED_BYTES:
+    if limit is None or used is None or not 0 <= limit < _UNLIMITED_BYTES:
         return None
     return Usage(limit=limit, used=max(0.0, used - _field(group / "memory.stat", "total_inactive_file")))
 

@@ -7,17 +7,17 @@ HIDDEN = "***"
 #: Shorter values would turn every `a` of a log into stars; such a password protects nothing anyway.
 MIN_SECRET_CHARACTERS = 4
 
-_URL_USER = re.compile(r"(?P<scheme>[a-zA-Z][a-zA-Z0-9+.-]*://)[^/\s@'\"]+@")
-# The prefix is bounded so that a long word costs linear, not quadratic, time.
+# Every repetition is bounded, or anchored at something rare: a long text must cost linear, not quadratic, time.
+_URL_USER = re.compile(r"(?P<scheme>://)[^/\s@'\"]{1,512}@")
 _NAMES = (
-    r"[\w-]{0,40}(?:pass(?:word|wd|phrase)?|pwd|secret|token|api[_-]?key|access[_-]?key|private[_-]?key"
+    r"(?:pass(?:word|wd|phrase)?|pwd|secret|token|api[_-]?key|access[_-]?key|private[_-]?key"
     r"|credentials?|session[_-]?id)"
 )
 _PAIR = re.compile(
     rf"""(?P<name>{_NAMES})(?P<sep>["']?\s*[=:]\s*)(?P<quote>["']?)(?P<value>[^\s"'&,;}}\]]+)""", re.IGNORECASE
 )
 #: `--password hunter2`: the value is the next word.
-_FLAG = re.compile(rf"(?P<flag>(?<!\S)--?{_NAMES})(?P<sep>\s+)(?P<value>[^\s-]\S*)", re.IGNORECASE)
+_FLAG = re.compile(rf"(?P<flag>(?<!\S)--?[\w-]{{0,40}}{_NAMES})(?P<sep>\s+)(?P<value>[^\s-]\S*)", re.IGNORECASE)
 #: These take `-pSECRET` as one word.
 _JOINED_PASSWORD_PROGRAM = re.compile(r"(?:^|/)(?:mysql|mariadb|mysqldump|mysqladmin|mariadb-\w+|sshpass)$")
 _AUTHORIZATION = re.compile(
@@ -50,6 +50,6 @@ def scrub_argv(argv: Sequence[str]) -> list[str]:
         if joined_password and re.fullmatch(r"-p.+", argument):
             shown.append(f"-p{HIDDEN}")
             continue
-        hide_next = bool(re.fullmatch(rf"--?{_NAMES}", argument, re.IGNORECASE))
+        hide_next = bool(re.fullmatch(rf"--?[\w-]{{0,40}}{_NAMES}", argument, re.IGNORECASE))
         shown.append(scrub(argument))
     return shown
