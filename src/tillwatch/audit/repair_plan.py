@@ -11,7 +11,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, model_validator
 from pydantic import Field as Key
 
-from tillwatch.audit.canonical import Unreadable, canonical, decimal_text
+from tillwatch.audit.canonical import FieldType, Rule, Unreadable, canonical, decimal_text
 from tillwatch.audit.declare import Declared
 from tillwatch.config.bind import bind
 from tillwatch.config.schema import Audit, Side
@@ -159,7 +159,7 @@ def _does_not_add_up(row: Difference, order: Sequence[Line], declared: Declared,
         if rule.name not in totals or said is None:
             continue
         # Tills round every line, each by up to half a unit of the last place.
-        rounding = Decimal(1).scaleb(-(rule.scale or 2)) / 2 * len(order)
+        rounding = Decimal(1).scaleb(-(2 if rule.scale is None else rule.scale)) / 2 * len(order)
         allowed = max(rule.tolerance or Decimal(0), rounding)
         if abs(totals[rule.name] - Decimal(said)) > allowed:
             return (
