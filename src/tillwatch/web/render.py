@@ -20,6 +20,7 @@ from tillwatch.web.formats import Formats
 from tillwatch.web.language import LANGUAGE_COOKIE, Texts, canonical, negotiate, texts
 from tillwatch.web.security import CSRF_COOKIE, new_csrf_token
 from tillwatch.web.services import Health, Services
+from tillwatch.web.views.checks import messages_of
 from tillwatch.web.views.levels import TABLES
 
 ACTOR_COOKIE = "tillwatch_actor"
@@ -53,6 +54,7 @@ def environment() -> Environment:
     )
     made.filters["markdown"] = markdown
     made.globals["levels"] = TABLES
+    made.globals["said"] = messages_of
     return made
 
 

@@ -69,6 +69,8 @@
     timer = window.setTimeout(refresh, SPREAD_MS);
   }
 
+  const here = document.querySelector(".tabs [aria-current]");
+  if (here) here.parentElement.scrollLeft = here.offsetLeft - 16;
   if (!light || !window.EventSource || !document.querySelector("[data-live]")) return;
   const stream = new EventSource("/events");
   function alive() { heard = Date.now(); show(true); }

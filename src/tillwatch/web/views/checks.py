@@ -1,12 +1,12 @@
 """One check (a probe or an audit) as a person reads it: how bad, in which word, since when."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from tillwatch.config.schema import Audit, ChainConfig, Probe
 from tillwatch.model.audit import AuditReport, Verdict
-from tillwatch.model.probe import Outcome, ProbeState, ProbeStatus
+from tillwatch.model.probe import Outcome, ProbeResult, ProbeState, ProbeStatus
 from tillwatch.schedule import parse_schedule
 from tillwatch.web.views.levels import OF_SEVERITY, Level
 
@@ -28,7 +28,8 @@ class CheckView:
     n: int = 0
     of: int = 0
     cause: str = ""
-    message: str = ""
+    #: By language; what a prober or an audit said in its own words.
+    messages: Mapping[str, str] = field(default_factory=dict)
     since: datetime | None = None
     at: datetime | None = None
     run: int | None = None
@@ -73,11 +74,18 @@ def of_audit(audit: Audit, report: AuditReport | None, config: ChainConfig, now:
         level=level,
         word=word,
         n=report.missing + report.extra + report.changed,
-        message=report.reason,
+        messages={"en": report.reason} if level is Level.UNKNOWN else {},
         at=report.started_at + timedelta(seconds=report.seconds),
         since=report.started_at,
         run=report.run,
     )
+
+
+def messages_of(result: ProbeResult) -> dict[str, str]:
+    """What a result says is wrong, in every language it says it in."""
+    chinese = result.evidence.get("message_zh")
+    words = {"en": result.message, "zh": str(chinese) if chinese else ""}
+    return {language: text for language, text in words.items() if text}
 
 
 def worst(checks: Sequence[CheckView]) -> CheckView:
@@ -96,7 +104,7 @@ def _probe(probe: Probe, state: ProbeState | None, level: Level, word: str, *, n
         n=n,
         of=of,
         cause=last.cause.value if last else "",
-        message=last.message if last else "",
+        messages=messages_of(last) if last else {},
         since=state.since if state else None,
         at=last.started_at + timedelta(seconds=last.seconds) if last else None,
     )
