@@ -69,14 +69,16 @@ def _break(
             tell("killing the server (SIGKILL)")
             fleet.server(lab).kill()
 
-    api = Api(lab.url, clock=clock)
+    api, messages = Api(lab.url, clock=clock), Api(lab.inbox_url, clock=clock)
+    driver = Driver(lab, api, clock=clock, say=tell, inbox=lambda: messages.get("/messages"), at=at)
     try:
-        told = Driver(lab, api, clock=clock, say=tell, at=at).tell(fault)
+        told = driver.tell(fault)
     except TillwatchError as error:
         say(f"the story of {fault.name} did not come to its end: {error}")
         raise typer.Exit(ExitCode.PROBLEM_FOUND) from error
     finally:
         api.close()
+        messages.close()
     emit(ctx, _document(told), lambda target: _timeline(target, told))
 
 

@@ -8,11 +8,9 @@
 6. Wait until the incident is resolved, check again, and see that running it once more changes nothing.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-
-import httpx
 
 from tillwatch.clock import Clock
 from tillwatch.errors import ActionError, SourceRejected, SourceUnavailable
@@ -67,12 +65,20 @@ class Driver:
     """Drives one story. `at` is called with the name of each stage; a test kills the server there."""
 
     def __init__(
-        self, lab: Lab, api: Api, *, clock: Clock, say: Say, at: Callable[[str], None] = lambda _: None
+        self,
+        lab: Lab,
+        api: Api,
+        *,
+        clock: Clock,
+        say: Say,
+        inbox: Callable[[], Sequence[Mapping[str, Any]]],
+        at: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._lab = lab
         self._api = api
         self._clock = clock
         self._say = say
+        self._inbox = inbox
         self._at = at
 
     def tell(self, fault: Fault) -> Told:
@@ -141,8 +147,7 @@ class Driver:
 
     def _notified(self, incident: int) -> None:
         def arrived() -> str | None:
-            messages = httpx.get(f"{self._lab.inbox_url}/messages", trust_env=False).json()
-            for stored in messages:
+            for stored in self._inbox():
                 about = stored["message"].get("incident") or {}
                 if about.get("incident") == incident:
                     return str(stored["message"].get("title", ""))
