@@ -9,7 +9,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from tillwatch import __version__
-from tillwatch.cli import alert, channel, check, demo, incident, probe, route, scaffold, source
+from tillwatch.cli import alert, audit, channel, check, demo, incident, probe, repair, route, scaffold, source
 from tillwatch.cli.context import ExitCode, Options, say
 from tillwatch.config.bind import did_you_mean
 from tillwatch.errors import TillwatchError, UsageError
@@ -60,6 +60,8 @@ app.add_typer(channel.app, name="channel")
 app.add_typer(alert.app, name="alert")
 app.add_typer(incident.app, name="incident")
 app.add_typer(route.app, name="route")
+app.add_typer(audit.app, name="audit")
+app.add_typer(repair.app, name="repair")
 app.add_typer(probe.app, name="probe")
 app.add_typer(source.app, name="source")
 

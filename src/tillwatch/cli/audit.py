@@ -1,0 +1,184 @@
+"""`tillwatch audit list|run|show|export`: do both sides agree, and where not."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import Progress as Bar
+from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from tillwatch.audit import export as files
+from tillwatch.audit.reading import Progress
+from tillwatch.audit.verdict import document, money
+from tillwatch.cli.context import ExitCode, emit, language, local_time, opened, options, say, table
+from tillwatch.config.schema import Audit, ChainConfig
+from tillwatch.errors import StoreError, UsageError
+from tillwatch.model.audit import AuditReport, AuditRun, Difference, Verdict
+from tillwatch.model.text import pick
+from tillwatch.store import audits as records
+
+app = typer.Typer(help="Run and read consistency audits.", no_args_is_help=True)
+
+#: Differences drawn for people; the export has them all.
+MAX_ROWS_DRAWN = 50
+
+_EXIT = {
+    Verdict.CLEAN: ExitCode.OK,
+    Verdict.DRIFT: ExitCode.PROBLEM_FOUND,
+    Verdict.INCONCLUSIVE: ExitCode.COULD_NOT_RUN,
+    Verdict.FAILED: ExitCode.COULD_NOT_RUN,
+}
+
+
+@app.command("list")
+def list_audits(ctx: typer.Context) -> None:
+    """Every declared audit with its last run."""
+    with opened(ctx) as application:
+        chain: ChainConfig = application.config
+        with application.database.read() as connection:
+            last = {
+                spec.id: next(iter(records.runs(connection, audit=spec.id, limit=1)), None) for spec in chain.audits
+            }
+    rows = [_row(ctx, chain, spec, last[spec.id]) for spec in chain.audits]
+    columns = ("AUDIT", "NAME", "LEFT", "RIGHT", "SCHEDULE", "RUN", "VERDICT", "DIFFERENCES", "AT RISK", "STARTED")
+    emit(ctx, [_listed(spec, last[spec.id]) for spec in chain.audits], table(columns, rows))
+
+
+@app.command("run")
+def run(ctx: typer.Context, audit: Annotated[str, typer.Argument(metavar="ID", help="The audit to run.")]) -> None:
+    """Run one audit now. Exit code 0 when both sides agree, 1 on drift, 3 when it could not be found out."""
+    with opened(ctx) as application, _watched(audit) as progress:
+        report: AuditReport = application.audits.run(audit, trigger="cli", progress=progress)
+        chain: ChainConfig = application.config
+    emit(ctx, document(report), lambda console: _draw(console, report, chain))
+    if code := _EXIT[report.verdict]:
+        raise typer.Exit(code)
+
+
+@app.command("show")
+def show(ctx: typer.Context, run: Annotated[int, typer.Argument(metavar="RUN", help="Number of a run.")]) -> None:
+    """What a run found, with every difference that was kept."""
+    with opened(ctx) as application:
+        chain: ChainConfig = application.config
+        with application.database.read() as connection:
+            report = records.report(connection, run)
+    emit(ctx, document(report), lambda console: _draw(console, report, chain))
+
+
+@app.command("export")
+def export(
+    ctx: typer.Context,
+    run: Annotated[int, typer.Argument(metavar="RUN", help="Number of a run.")],
+    format: Annotated[str, typer.Option("--format", metavar="csv|xlsx|html", help="Kind of file.")] = "csv",
+    output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Default: stdout.")] = None,
+) -> None:
+    """Write a run's report as a file for people. Cells are data, never formulas."""
+    if output is None and options(ctx).json:
+        raise UsageError("with --json stdout holds the document; name the file with --output FILE")
+    if output is None and format == "xlsx" and sys.stdout.isatty():
+        raise UsageError("an xlsx file is not text; name the file with --output FILE or redirect stdout")
+    with opened(ctx) as application:
+        chain: ChainConfig = application.config
+        words = language(ctx, chain)
+        if output is None:
+            files.write(application.database, run, format, sys.stdout.buffer, config=chain, language=words)
+            sys.stdout.buffer.flush()
+            return
+        content = files.document(application.database, run, format, config=chain, language=words)
+    try:
+        output.write_bytes(content)
+    except OSError as error:
+        raise StoreError(f"'{output}' cannot be written: {error.strerror}; name another file with --output") from error
+    result = {"run": run, "format": format, "file": str(output), "bytes": len(content)}
+    emit(ctx, result, lambda console: console.print(f"{output}: {len(content)} bytes", markup=False))
+
+
+@contextmanager
+def _watched(audit: str) -> Iterator[Callable[[Progress], None]]:
+    """A progress line on stderr, on a terminal only."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Bar(*columns, console=Console(file=sys.stderr), transient=True) as bar:
+        task = bar.add_task(audit)
+        yield lambda rows: bar.update(task, description=f"{audit}: {rows.left:,} / {rows.right:,} rows")
+
+
+def _listed(spec: Audit, last: AuditRun | None) -> dict[str, object]:
+    """One element of `audit list --json`."""
+    report = last.report if last else None
+    return {
+        "audit": spec.id,
+        "name": dict(spec.name),
+        "interface": spec.interface,
+        "left": {"system": spec.left.system, "dataset": spec.left.dataset},
+        "right": {"system": spec.right.system, "dataset": spec.right.dataset},
+        "schedule": spec.schedule,
+        "severity": spec.severity,
+        "run": last.run if last else None,
+        "state": last.state if last else "",
+        "verdict": report.verdict if report else "",
+        "reason": report.reason if report else "",
+        "differences": _found(report) if report else 0,
+        "value_at_risk": money(report.value_at_risk) if report else "0.00",
+        "started_at": last.started_at if last else None,
+    }
+
+
+def _row(ctx: typer.Context, chain: ChainConfig, spec: Audit, last: AuditRun | None) -> tuple[object, ...]:
+    report = last.report if last else None
+    return (
+        spec.id,
+        pick({str(key): text for key, text in spec.name.items()}, language(ctx, chain)),
+        f"{spec.left.system}.{spec.left.dataset}",
+        f"{spec.right.system}.{spec.right.dataset}",
+        spec.schedule,
+        last.run if last else "",
+        report.verdict if report else last.state if last else "never run",
+        _found(report) if report else "",
+        money(report.value_at_risk) if report else "",
+        local_time(chain, last.started_at if last else None),
+    )
+
+
+def _found(report: AuditReport) -> int:
+    return report.missing + report.extra + report.changed
+
+
+def _draw(console: Console, report: AuditReport, chain: ChainConfig) -> None:
+    console.print(
+        f"run {report.run} · {report.audit}: {report.verdict} · {report.reason}\n"
+        f"{report.left.system}.{report.left.dataset}: {report.left.rows} rows · "
+        f"{report.right.system}.{report.right.dataset}: {report.right.rows} rows · "
+        f"{money(report.value_at_risk)} {chain.chain.currency} at risk · {report.seconds:.1f} s, {report.strategy} · "
+        f"{local_time(chain, report.started_at)}",
+        markup=False,
+    )
+    if not report.differences:
+        return
+    columns = ("KIND", "KEY", "FIELD", report.left.system.upper(), report.right.system.upper(), "AT RISK")
+    table(columns, [line for row in report.differences[:MAX_ROWS_DRAWN] for line in _lines(row)])(console)
+    if (more := _found(report) - MAX_ROWS_DRAWN) > 0:
+        say(f"{more} more; 'tillwatch audit export {report.run} --format xlsx -o FILE' has them")
+
+
+def _lines(row: Difference) -> Iterator[tuple[object, ...]]:
+    """One line a field that matters: those that differ, or all of a row that stands on one side only."""
+    fields = row.fields or tuple(row.left or row.right or {"": None})
+    for number, field in enumerate(fields):
+        first = (row.kind, "/".join(row.key.values())) if number == 0 else ("", "")
+        worth = money(row.value_at_risk) if number == 0 else ""
+        yield (*first, field, _cell(row.left, field), _cell(row.right, field), worth)
+
+
+def _cell(side: object, field: str) -> str:
+    if side is None:
+        return "-"
+    assert isinstance(side, dict)
+    value = side.get(field)
+    return "NULL" if value is None else str(value)
