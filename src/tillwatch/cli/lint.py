@@ -1,15 +1,17 @@
 """Everything that can be known to be wrong with a chain directory without asking any other machine."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from tillwatch.audit.declare import declare
 from tillwatch.clock import Clock
-from tillwatch.config.schema import ChainConfig
+from tillwatch.config.bind import bind
+from tillwatch.config.schema import ChainConfig, Probe
 from tillwatch.errors import ConfigError, Problem, UsageError
 from tillwatch.notify import registry as channels
 from tillwatch.notify import render
 from tillwatch.probers import registry as probers
+from tillwatch.probers.base import Prober
 from tillwatch.sources import registry as sources
 
 #: One reading of the whole configuration by those who understand a part of it.
@@ -29,18 +31,28 @@ def _messages(config: ChainConfig, clock: Clock) -> list[Problem]:  # noqa: ARG0
 
 
 def _probes(config: ChainConfig, clock: Clock) -> list[Problem]:
-    """Probes of systems whose own options are wrong, or wait for a secret, cannot be judged and are left out."""
-    judged = [system for system in config.systems if not sources.problems(_only_system(config, system.id))]
-    opened = sources.build(dataclasses.replace(config, systems=tuple(judged)), clock=clock)
+    """Of probes whose system is itself wrong, or waits for a secret, only the options can be judged."""
+    sound = [system for system in config.systems if not sources.problems(_only_system(config, system.id))]
+    opened = sources.build(dataclasses.replace(config, systems=tuple(sound)), clock=clock)
+    known = set(opened.ids)
+    whole = tuple(probe for probe in config.probes if not probe.system or probe.system in known)
+    kinds = probers.builtin()
+    found = [problem for probe in config.probes if probe not in whole for problem in _options(probe, kinds)]
     try:
-        known = set(opened.ids)
-        probes = tuple(probe for probe in config.probes if not probe.system or probe.system in known)
-        probers.prepare(dataclasses.replace(config, probes=probes), probers.builtin(), opened)
+        probers.prepare(dataclasses.replace(config, probes=whole), kinds, opened)
     except ConfigError as error:
-        return list(error.problems)
+        found += error.problems
     finally:
         opened.close()
-    return []
+    return found
+
+
+def _options(probe: Probe, kinds: Mapping[str, Prober]) -> list[Problem]:
+    found: list[Problem] = []
+    if probe.options is not None and probe.prober in kinds:
+        where = f"options of probe '{probe.id}' ({probe.prober})"
+        bind(probe.options, kinds[probe.prober].Options, where=where, problems=found)
+    return found
 
 
 def _only_system(config: ChainConfig, id: str) -> ChainConfig:
@@ -53,7 +65,8 @@ def _audits(config: ChainConfig, clock: Clock) -> list[Problem]:  # noqa: ARG001
         try:
             declare(audit, config.chain.timezone)
         except UsageError as error:
-            problems.append(Problem(file="probes", message=str(error)))
+            own = f"audit '{audit.id}': "
+            problems += [config.problem("audit", audit.id, line.removeprefix(own)) for line in str(error).splitlines()]
     return problems
 
 

@@ -103,6 +103,7 @@ def load(root: Path, *, secrets: bool = True, environment: Environment[str, str]
         receivers=routes.receivers,
         rules=tuple(rules),
         runbooks=tuple(runbooks),
+        places=references.places(nodes),
     )
 
 

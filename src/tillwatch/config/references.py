@@ -75,6 +75,15 @@ def check(nodes: Nodes) -> list[Problem]:
     return problems
 
 
+def places(nodes: Nodes) -> dict[str, Place]:
+    """Where the id of everything declared stands, by `kind:id`, for messages that come later."""
+    return {
+        f"{kind}:{id}": place
+        for kind, (file, name) in DECLARED.items()
+        for id, place in _declared(nodes.of(file), kind, name, []).items()
+    }
+
+
 def _unreadable(nodes: Nodes) -> set[str]:
     """Kinds declared in a file that is not YAML: what refers to them cannot be judged."""
     missing = {"chain"} if nodes.chain is None else set()

@@ -1,7 +1,7 @@
 """The shape of a chain directory's files. Everything is frozen; what a plugin understands stays a located node."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -25,8 +25,8 @@ from tillwatch.config.values import Reference as Reference
 from tillwatch.config.values import ScheduleText as ScheduleText
 from tillwatch.config.values import StoreUrl as StoreUrl
 from tillwatch.config.values import Text as Text
-from tillwatch.config.yaml import Mapping
-from tillwatch.errors import UsageError
+from tillwatch.config.yaml import Mapping, Place
+from tillwatch.errors import Problem, UsageError
 from tillwatch.model.incident import Severity
 
 #: No decimal in a till or an ERP has more digits behind the point.
@@ -321,6 +321,14 @@ class ChainConfig:
     rules: tuple[Path, ...] = ()
     #: Runbook files, absolute, in name order.
     runbooks: tuple[Path, ...] = ()
+    #: Where each thing is declared, by `kind:id` such as `audit:orders`; empty for a config made in code.
+    places: dict[str, Place] = field(default_factory=dict, repr=False)
+
+    def problem(self, kind: str, id: str, message: str) -> Problem:
+        """A problem of one declared thing, at its place."""
+        place = self.places.get(f"{kind}:{id}")
+        text = f"{kind} '{id}': {message}"
+        return place.problem(text) if place else Problem(file=ChainFile.path, message=text)
 
     def site(self, id: str) -> Site:
         return _one(self.sites, id, "site")
