@@ -1,0 +1,237 @@
+"""Till orders against a real Tryton: found, replayed through its own documents, and never posted twice."""
+
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.support.audits import Killed
+
+from tillwatch.audit.repair import Repairs
+from tillwatch.audit.runner import AuditRunner
+from tillwatch.clock import ManualClock, SystemClock
+from tillwatch.config.load import load
+from tillwatch.config.schema import ChainConfig
+from tillwatch.lab.catalogue import products
+from tillwatch.lab.erp import Erp
+from tillwatch.metrics import Metrics
+from tillwatch.model.audit import AuditReport, Verdict
+from tillwatch.model.repair import RepairStatus
+from tillwatch.sources import registry
+from tillwatch.sources.base import Source
+from tillwatch.sources.documents import Line, OrderDocument, Plan, Receipt
+from tillwatch.store.db import Database
+
+CHAIN = """
+chain: {id: demo, timezone: Asia/Shanghai, locale: zh-CN, currency: CNY}
+store: {url: "sqlite:///unused.db"}
+channels: [{id: hook, kind: webhook, url: "http://127.0.0.1:9/hook"}]
+systems:
+  - id: erp
+    source: tryton
+    url: "%(url)s"
+    database: shop
+    user: "%(user)s"
+    password: "%(password)s"
+    writes: enabled
+    customer: WALK-IN
+    requests_per_minute: 60000
+    datasets: {orders: {model: sale.sale, reference_prefix: "%(prefix)s", states: [confirmed, processing, done]}}
+  - id: till
+    source: sql
+    url: "sqlite:///till.db"
+    datasets:
+      orders: {query: "SELECT order_ref, printf('%%.2f', SUM(ROUND(quantity * price, 2))) AS amount, SUM(quantity) AS quantity, MAX(paid_at) AS changed_at FROM lines GROUP BY order_ref"}
+      lines: {query: "SELECT order_ref, sku, quantity, price FROM lines"}
+interfaces: [{id: orders-shop, from: till, to: erp, carries: orders}]
+"""
+CHECKS = """
+audits:
+  - id: orders
+    interface: orders-shop
+    left: {system: till, dataset: orders}
+    right: {system: erp, dataset: orders}
+    key: [order_ref]
+    fields: {amount: {type: decimal, scale: 2}, quantity: {type: decimal, scale: 3}}
+    schedule: "@every 60s"
+    settle: 5s
+    value: "abs(coalesce(left.amount, 0) - coalesce(right.amount, 0))"
+    severity: critical
+    repair: {lines: {system: till, dataset: lines}, ordered_at: changed_at}
+"""
+ROUTES = "route: {receiver: ops}\nreceivers: [{id: ops, channels: [hook]}]\n"
+PRODUCTS = [product for product in products() if not product.weighed][:4]
+
+
+class DyingErp:
+    """The ERP's source in a process that is killed right after the ERP has committed a document."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self.dies = True
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._source, name)
+
+    def write(self, plan: Plan) -> Receipt:
+        receipt = self._source.write(plan)
+        if self.dies:
+            raise Killed
+        return receipt
+
+
+class Systems:
+    """The sources of the chain, one of them possibly replaced."""
+
+    def __init__(self, sources: registry.Sources) -> None:
+        self.sources = sources
+        self.instead: dict[str, Any] = {}
+
+    def get(self, system: str) -> Any:
+        return self.instead.get(system) or self.sources.get(system)
+
+
+@dataclass
+class Bench:
+    config: ChainConfig
+    systems: Systems
+    database: Database
+    clock: ManualClock
+    erp: Erp
+    prefix: str
+    runner: AuditRunner
+
+    def repairs(self) -> Repairs:
+        return Repairs(self.config, self.systems, database=self.database, clock=self.clock)
+
+    def run(self) -> AuditReport:
+        return self.runner.run("orders")
+
+    def post(self, number: int, *, more: int = 0) -> None:
+        """The order as the sync worker posts it, with `more` pieces of the first line when it errs."""
+        first, *rest = lines(number)
+        wrong = Line(sku=first.sku, quantity=first.quantity + more, unit_price=first.unit_price)
+        document = OrderDocument(reference=f"{self.prefix}{number:04d}", lines=(wrong, *rest))
+        source = self.systems.sources.get("erp")
+        source.write(source.plan(document))
+
+    def sales(self, number: int) -> list[str]:
+        """States of all sales in the ERP under this reference."""
+        rpc = self.erp.rpc()
+        try:
+            found = rpc.call(
+                "model.sale.sale.search_read",
+                [["reference", "=", f"{self.prefix}{number:04d}"]],
+                0,
+                None,
+                None,
+                ["state"],
+            )
+        finally:
+            rpc.close()
+        return [row["state"] for row in found]
+
+
+def lines(number: int) -> tuple[Line, ...]:
+    one, other = PRODUCTS[number % 4], PRODUCTS[(number + 1) % 4]
+    return (
+        Line(sku=one.sku, quantity=Decimal(number % 3 + 1), unit_price=Decimal("3.99")),
+        Line(sku=other.sku, quantity=Decimal(2), unit_price=Decimal("12.50")),
+    )
+
+
+@pytest.fixture
+def bench(
+    request: pytest.FixtureRequest, tmp_path: Path, erp: Erp, sqlite_database: Database, clock: ManualClock
+) -> Iterator[Bench]:
+    prefix = f"AU{abs(hash(request.node.name)) % 10_000}-"
+    values = {"url": erp.url, "user": erp.user, "password": erp.password, "prefix": prefix}
+    (tmp_path / "probes").mkdir()
+    (tmp_path / "alerts").mkdir()
+    (tmp_path / "tillwatch.yaml").write_text(CHAIN % values, encoding="utf-8")
+    (tmp_path / "probes" / "orders.yaml").write_text(CHECKS, encoding="utf-8")
+    (tmp_path / "alerts" / "routes.yaml").write_text(ROUTES, encoding="utf-8")
+    till = sqlite3.connect(tmp_path / "till.db")
+    till.execute("CREATE TABLE lines (order_ref TEXT, sku TEXT, quantity NUMERIC, price TEXT, paid_at TEXT)")
+    for number in range(6):
+        for line in lines(number):
+            row = (f"{prefix}{number:04d}", line.sku, str(line.quantity), str(line.unit_price), "2026-11-24T03:00:00Z")
+            till.execute("INSERT INTO lines VALUES (?, ?, ?, ?, ?)", row)
+    till.commit()
+    till.close()
+    config = load(tmp_path)
+    systems = Systems(registry.build(config, clock=SystemClock()))
+    runner = AuditRunner(config, systems, database=sqlite_database, clock=clock, metrics=Metrics())
+    yield Bench(config, systems, sqlite_database, clock, erp, prefix, runner)
+    runner.stop()
+    systems.sources.close()
+
+
+def test_lost_and_wrong_orders_are_found_replayed_once_and_then_the_audit_is_clean(bench: Bench) -> None:
+    for number in (0, 1, 2):
+        bench.post(number)
+    bench.post(3, more=2)
+    report = bench.run()
+    assert report.verdict is Verdict.DRIFT, report.reason
+    assert [(row.kind.value, row.key["order_ref"][-4:]) for row in report.differences] == [
+        ("changed", "0003"),
+        ("missing", "0004"),
+        ("missing", "0005"),
+    ]
+    assert report.differences[0].fields == ("amount", "quantity")
+    assert report.value_at_risk == Decimal("7.98") + Decimal("32.98") + Decimal("36.97")
+    plan = bench.repairs().plan_repair(report.run)
+    previews = list(bench.repairs().preview(plan.id))
+    assert [preview.plan.operation.value for preview in previews if preview.plan] == ["correct", "create", "create"]
+    assert [bench.sales(number) for number in (4, 5)] == [[], []]
+    result = bench.repairs().apply_repair(plan.id, actor="test")
+    assert result.complete, result
+    assert [item.status for item in result.ok] == [RepairStatus.DONE] * 3
+    again = bench.run()
+    assert (again.verdict, again.reason) == (Verdict.CLEAN, "both sides agree")
+    assert bench.repairs().apply_repair(plan.id, actor="test") == result
+    assert bench.repairs().plan_repair(again.run).items == ()
+    assert [bench.sales(number) for number in range(6)] == [["confirmed"]] * 6
+
+
+def test_a_process_killed_after_the_erp_committed_leaves_one_document(bench: Bench) -> None:
+    for number in range(5):
+        bench.post(number)
+    plan = bench.repairs().plan_repair(bench.run().run)
+    bench.systems.instead["erp"] = DyingErp(bench.systems.sources.get("erp"))
+    with pytest.raises(Killed):
+        bench.repairs().apply_repair(plan.id, actor="test")
+    assert bench.repairs().get(plan.id).items[0].status is RepairStatus.SENDING
+    bench.systems.instead.clear()
+    result = bench.repairs().apply_repair(plan.id, actor="test")
+    assert result.complete
+    assert result.ok[0].reason.startswith("found by its reference as ")
+    assert bench.sales(5) == ["confirmed"]
+    assert bench.run().verdict is Verdict.CLEAN
+
+
+def test_an_erp_that_is_down_fails_the_audit_with_its_cause(
+    fresh_erp: Erp, tmp_path: Path, sqlite_database: Database
+) -> None:
+    values = {"url": fresh_erp.url, "user": fresh_erp.user, "password": fresh_erp.password, "prefix": "AU-"}
+    fresh_erp.kill()
+    (tmp_path / "probes").mkdir()
+    (tmp_path / "alerts").mkdir()
+    (tmp_path / "tillwatch.yaml").write_text(CHAIN % values, encoding="utf-8")
+    (tmp_path / "probes" / "orders.yaml").write_text(CHECKS, encoding="utf-8")
+    (tmp_path / "alerts" / "routes.yaml").write_text(ROUTES, encoding="utf-8")
+    sqlite3.connect(tmp_path / "till.db").execute(
+        "CREATE TABLE lines (order_ref TEXT, sku TEXT, quantity NUMERIC, price TEXT, paid_at TEXT)"
+    )
+    config = load(tmp_path)
+    sources = registry.build(config, clock=SystemClock())
+    runner = AuditRunner(config, sources, database=sqlite_database, clock=SystemClock(), metrics=Metrics())
+    report = runner.run("orders")
+    assert report.verdict is Verdict.FAILED
+    assert report.reason.startswith("erp.orders could not be read: ")
+    assert report.evidence["cause"] == "tcp"
+    runner.stop()
+    sources.close()
