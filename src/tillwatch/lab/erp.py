@@ -153,6 +153,8 @@ def template(progress: Progress = lambda _: None) -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (target / _DATABASE_FILE).exists():
             building = cache / f"{target.name}.building"
+            # A build that was killed may have left its server running in there.
+            Erp(folder=building, port=0).stop()
             shutil.rmtree(building, ignore_errors=True)
             building.mkdir()
             _build(building, progress)

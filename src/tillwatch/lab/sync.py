@@ -6,6 +6,7 @@ worker or the ERP is killed at any point.
 """
 
 import argparse
+import sqlite3
 import sys
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -122,27 +123,40 @@ class Sync:
             return posted
 
 
+class Rounds:
+    """When what is due: orders in every round, stock and prices more seldom."""
+
+    def __init__(self, lab: Lab, sync: Sync, clock: Clock) -> None:
+        self._pace = lab.pace
+        self._sync = sync
+        self._clock = clock
+        self._pull_at = self._book_at = clock.monotonic()
+
+    def round(self) -> None:
+        """One round over all shops. Raises what the ERP says; the next round takes up what this one left."""
+        for shop in SHOPS:
+            self._sync.push(shop, self._clock.now())
+        if self._clock.monotonic() >= self._book_at:
+            for shop in SHOPS:
+                # Pulled right after, so that till and ERP differ for no longer than one round trip.
+                if self._sync.book(shop, self._clock.now()):
+                    self._sync.pull(shop, self._clock.now())
+            self._book_at = self._clock.monotonic() + self._pace.book_seconds
+        if self._clock.monotonic() >= self._pull_at:
+            for shop in SHOPS:
+                self._sync.pull(shop, self._clock.now())
+            self._pull_at = self._clock.monotonic() + self._pace.pull_seconds
+
+
 def run(lab: Lab, clock: Clock, log: Log) -> None:
-    """Work for ever. An unreachable ERP is waited for; refused credentials end the worker, they are never hammered."""
-    sync = Sync(lab, TrytonRpc(lab.erp.url, lab.erp.database), log=log)
-    pull_at = book_at = clock.monotonic()
+    """Work for ever. Only refused credentials end the worker: they are never hammered."""
+    rounds = Rounds(lab, Sync(lab, TrytonRpc(lab.erp.url, lab.erp.database), log=log), clock)
     while True:
         try:
-            for shop in SHOPS:
-                sync.push(shop, clock.now())
-            if clock.monotonic() >= book_at:
-                book_at = clock.monotonic() + lab.pace.book_seconds
-                # Pulled right after, so that till and ERP differ for no longer than one round trip.
-                for shop in SHOPS:
-                    if sync.book(shop, clock.now()):
-                        sync.pull(shop, clock.now())
-            if clock.monotonic() >= pull_at:
-                pull_at = clock.monotonic() + lab.pace.pull_seconds
-                for shop in SHOPS:
-                    sync.pull(shop, clock.now())
+            rounds.round()
             clock.sleep(lab.pace.sync_seconds)
-        except SourceUnavailable as error:
-            log(f"waiting for the ERP: {error}")
+        except (SourceUnavailable, SourceRejected, sqlite3.OperationalError) as error:
+            log(f"trying again in {RETRY_SECONDS:g} s: {error}")
             clock.sleep(RETRY_SECONDS)
 
 

@@ -1,6 +1,7 @@
 """Orders reach the real ERP exactly once, whatever is cut off on the way; faults do exactly what they say."""
 
 import random
+import sqlite3
 from collections import Counter
 from collections.abc import Iterator
 from decimal import Decimal
@@ -9,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from tillwatch.clock import SystemClock
-from tillwatch.errors import Cause, SourceUnavailable
-from tillwatch.lab import faults, posting, till, till_db
+from tillwatch.clock import ManualClock, SystemClock
+from tillwatch.errors import AuthRefused, Cause, SourceRejected, SourceUnavailable
+from tillwatch.lab import faults, posting, sync, till, till_db
 from tillwatch.lab.catalogue import SHOPS
 from tillwatch.lab.erp import Erp
 from tillwatch.lab.faults import OrderFault, OrderFaults
@@ -174,3 +175,31 @@ def test_a_dead_erp_keeps_the_orders_for_later(bench: Bench) -> None:
     bench.erp.start()
     assert bench.sync.push(SHOP, NOW) == 2
     assert bench.sales() == {order.reference: order.total for order in sold}
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        SourceUnavailable("down", cause=Cause.TCP),
+        SourceRejected("no such unit"),
+        sqlite3.OperationalError("database is locked"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_the_worker_lives_through_everything_but_refused_credentials(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    answers: list[Exception] = [error, error, AuthRefused("user or password")]
+
+    def turn(_: sync.Rounds) -> None:
+        raise answers.pop(0)
+
+    monkeypatch.setattr(sync.Rounds, "round", turn)
+    lab = Lab(root=tmp_path, ports=Ports(erp=1, inbox=0, server=0, prometheus=0))
+    for shop in SHOPS:
+        till_db.create(lab.till(shop), shop, NOW)
+    clock, log = ManualClock(), list[str]()
+    with pytest.raises(AuthRefused):
+        sync.run(lab, clock, log.append)
+    assert len(log) == 2
+    assert clock.monotonic() == 2 * sync.RETRY_SECONDS
