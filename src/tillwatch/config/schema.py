@@ -1,6 +1,5 @@
 """The shape of a chain directory's files. Everything is frozen; what a plugin understands stays a located node."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
@@ -323,6 +322,7 @@ class ChainConfig:
     runbooks: tuple[Path, ...] = ()
     #: Where each thing is declared, by `kind:id` such as `audit:orders`; empty for a config made in code.
     places: dict[str, Place] = field(default_factory=dict, repr=False)
+    _by_id: dict[str, dict[str, Any]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def problem(self, kind: str, id: str, message: str) -> Problem:
         """A problem of one declared thing, at its place."""
@@ -331,35 +331,36 @@ class ChainConfig:
         return place.problem(text) if place else Problem(file=ChainFile.path, message=text)
 
     def site(self, id: str) -> Site:
-        return _one(self.sites, id, "site")
+        return self._one(self.sites, id, "site")
 
     def system(self, id: str) -> System:
-        return _one(self.systems, id, "system")
+        return self._one(self.systems, id, "system")
 
     def interface(self, id: str) -> Interface:
-        return _one(self.interfaces, id, "interface")
+        return self._one(self.interfaces, id, "interface")
 
     def channel(self, id: str) -> Channel:
-        return _one(self.channels, id, "channel")
+        return self._one(self.channels, id, "channel")
 
     def receiver(self, id: str) -> Receiver:
-        return _one(self.receivers, id, "receiver")
+        return self._one(self.receivers, id, "receiver")
 
     def service(self, id: str) -> Service:
-        return _one(self.services, id, "service")
+        return self._one(self.services, id, "service")
 
     def offender(self, id: str) -> Offender:
-        return _one(self.offenders, id, "offender")
+        return self._one(self.offenders, id, "offender")
 
     def probe(self, id: str) -> Probe:
-        return _one(self.probes, id, "probe")
+        return self._one(self.probes, id, "probe")
 
     def audit(self, id: str) -> Audit:
-        return _one(self.audits, id, "audit")
+        return self._one(self.audits, id, "audit")
 
-
-def _one(items: Iterable[Item], identity: str, kind: str) -> Item:
-    known = {item.id: item for item in items}
-    if identity not in known:
-        raise UsageError(f"unknown {kind} '{identity}'{did_you_mean(identity, known)}")
-    return known[identity]
+    def _one(self, items: tuple[Item, ...], id: str, kind: str) -> Item:
+        if kind not in self._by_id:
+            self._by_id[kind] = {item.id: item for item in items}
+        known: dict[str, Item] = self._by_id[kind]
+        if id not in known:
+            raise UsageError(f"unknown {kind} '{id}'{did_you_mean(id, known)}")
+        return known[id]
