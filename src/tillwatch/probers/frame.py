@@ -3,7 +3,7 @@
 import asyncio
 
 from tillwatch.clock import Clock
-from tillwatch.errors import Cause, SourceError, SourceUnavailable, UsageError
+from tillwatch.errors import Cause, SourceError, SourceUnavailable, TillwatchError
 from tillwatch.model.probe import Outcome, ProbeResult
 from tillwatch.probers.base import Finding, Prober, Recorder, Target, Unreachable
 from tillwatch.probers.scrub import scrub
@@ -62,7 +62,8 @@ async def _measured(target: Target, prober: Prober, recorder: Recorder) -> Findi
         )
     except (SourceUnavailable, SourceError) as error:
         return Finding(outcome=Outcome.FAILED, cause=error.cause, message=str(error))
-    except UsageError as error:
+    except TillwatchError as error:
+        # Our own store or our own files: it says nothing about the target.
         return Finding(outcome=Outcome.UNKNOWN, message=str(error))
     except Exception as error:
         recorder.log(f"the prober failed: {type(error).__name__}: {error}")

@@ -1,6 +1,7 @@
 """Runs probes: on schedule in the server, and at once for the command line, pages and runbooks."""
 
 import asyncio
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
@@ -142,7 +143,7 @@ class ProbeRunner:
         except Exception:
             # One probe's defect must not end the loop for all others.
             self._metrics.inc("tillwatch_loop_errors_total", loop=LOOP)
-            self._log.exception("a probe run failed in our own code", probe=probe)
+            self._log.error("a probe run failed in our own code", probe=probe, traceback=traceback.format_exc())
 
     def _kept(self, ready: Ready, result: ProbeResult) -> StoreError | None:
         """Count and store `result`, raise or end alerts, show it; what could not be stored is returned, not hidden."""

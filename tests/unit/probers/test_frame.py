@@ -7,7 +7,7 @@ import pytest
 from tests.unit.probers.fakes import FakeProber, probe, ready
 
 from tillwatch.clock import ManualClock, SystemClock
-from tillwatch.errors import AuthRefused, Cause, SchemaMismatch, SourceUnavailable, UsageError
+from tillwatch.errors import AuthRefused, Cause, SchemaMismatch, SourceUnavailable, StoreError, UsageError
 from tillwatch.model.probe import Outcome, ProbeResult
 from tillwatch.probers.base import (
     MAX_LOG_LINES,
@@ -49,6 +49,7 @@ def test_a_finding_becomes_a_result_with_time_log_and_evidence() -> None:
         (SchemaMismatch("no column x"), Outcome.FAILED, Cause.DATA, "no column x"),
         (TimeoutError("the driver gave up"), Outcome.FAILED, Cause.TIMEOUT, "timed out: the driver gave up"),
         (UsageError("no CA file"), Outcome.UNKNOWN, Cause.NONE, "no CA file"),
+        (StoreError("our disk is full"), Outcome.UNKNOWN, Cause.NONE, "our disk is full"),
     ],
 )
 def test_an_error_has_the_cause_it_carries(raised: Exception, outcome: Outcome, cause: Cause, message: str) -> None:
