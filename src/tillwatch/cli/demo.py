@@ -17,7 +17,10 @@ from tillwatch.lab import demo as lab_demo
 from tillwatch.lab import fleet, stories
 from tillwatch.lab.api import Api
 from tillwatch.lab.layout import Lab
-from tillwatch.lab.story import Driver, Fault, Told
+from tillwatch.lab.story import STAGES, Driver, Fault, Told
+
+#: One line of the printed timeline; the JSON has everything.
+MAX_FACTS_CHARACTERS = 90
 
 
 def demo(
@@ -34,6 +37,8 @@ def demo(
     """Run the demo chain until Ctrl-C. In a second terminal, `--fault NAME` breaks something in the running demo."""
     if once and not fault:
         raise UsageError(f"--once needs --fault; choose one of {', '.join(stories.FAULTS)}")
+    if crash_at and crash_at not in STAGES:
+        raise UsageError(f"there is no stage '{crash_at}'; choose one of {', '.join(STAGES)}")
     chosen = stories.named(fault) if fault else None
     clock = SystemClock()
     tell = _teller(clock)
@@ -91,7 +96,8 @@ def _timeline(target: Console, told: Told) -> None:
     incident = told.incident
     target.print(f"{incident['component']}  {incident['title']}  {incident['state']}", markup=False)
     for entry in incident["timeline"]:
-        target.print(f"  {entry['at'][11:23]}  {entry['kind']:<24} {entry['actor']}", markup=False)
+        facts = ", ".join(f"{name}={value}" for name, value in entry["data"].items() if value not in ("", None))
+        target.print(f"  {entry['at'][11:19]}  {entry['kind']:<14} {facts[:MAX_FACTS_CHARACTERS]}", markup=False)
     target.print(f"detected after {told.seconds['detected']:.1f} s, resolved after {told.seconds['resolved']:.1f} s")
 
 

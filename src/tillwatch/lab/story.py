@@ -24,6 +24,8 @@ RUN_SECONDS = 180.0
 RESOLVE_SECONDS = 120.0
 #: Between two looks that cost the systems something, such as an audit.
 CHECK_SECONDS = 1.0
+#: Where a test may kill the server: the incident is open, the run is started, a step is approved.
+STAGES = ("incident", "run", "approved")
 REQUESTER = "demo"
 #: The second person where a runbook asks for one.
 APPROVER = "demo-manager"
