@@ -1,12 +1,12 @@
 """What handlers share: who they talk to, how a form is read, and which status an error gets."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Annotated, cast
 from urllib.parse import parse_qsl
 
-from fastapi import Depends, HTTPException, Request
+from fastapi import Depends, HTTPException, Path, Request
 
 from tillwatch.errors import (
     ConfigError,
@@ -30,6 +30,10 @@ PAGE_SIZE = 50
 MAX_PAGE_SIZE = 500
 #: Identities are 64-bit in both databases; a larger number cannot exist and must not reach them.
 MAX_ID = 2**63 - 1
+
+
+class NotHere(UsageError):
+    """The address names something that does not exist; unlike a wrong value in what was sent."""
 
 
 class FormError(TillwatchError):
@@ -94,6 +98,26 @@ async def checked_form(request: Request) -> Form:
     return Form(fields=fields)
 
 
+def _found(question: Callable[[int], object], number: int) -> int:
+    try:
+        question(number)
+    except UsageError as error:
+        raise NotHere(str(error)) from error
+    return number
+
+
+def existing_incident(request: Request, incident: Annotated[int, Path(ge=1, le=MAX_ID)]) -> int:
+    """The incident an order is about; NotHere before anything is done when there is none."""
+    return _found(services_of(request).records.incident, incident)
+
+
+def existing_run(request: Request, run: Annotated[int, Path(ge=1, le=MAX_ID)]) -> int:
+    """The run an order is about; NotHere before anything is done when there is none."""
+    return _found(services_of(request).runbooks.get, run)
+
+
+IncidentHere = Annotated[int, Depends(existing_incident)]
+RunHere = Annotated[int, Depends(existing_run)]
 PagesHere = Annotated[Pages, Depends(pages_of)]
 ServicesHere = Annotated[Services, Depends(services_of)]
 FormHere = Annotated[Form, Depends(checked_form)]
@@ -106,6 +130,8 @@ def status_of(error: TillwatchError, method: str) -> HTTPStatus:
             return HTTPStatus.FORBIDDEN
         case FormError() | ConfigError():
             return HTTPStatus.UNPROCESSABLE_ENTITY
+        case NotHere():
+            return HTTPStatus.NOT_FOUND
         case UsageError():
             return HTTPStatus.NOT_FOUND if method in SAFE_METHODS else HTTPStatus.UNPROCESSABLE_ENTITY
         case RefusedError():

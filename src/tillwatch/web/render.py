@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from http import HTTPStatus
 from urllib.parse import quote, unquote
 
@@ -43,8 +44,9 @@ def markdown(text: str) -> Markup:
     return Markup(nh3.clean(html, tags=_MARKDOWN_TAGS, attributes={"a": {"href"}}, url_schemes={"http", "https"}))
 
 
+@cache
 def environment() -> Environment:
-    """Escapes everything, and an undefined name is an error, not an empty place."""
+    """One for the process, since templates compile slowly. Escapes everything; an undefined name is an error."""
     made = Environment(
         loader=PackageLoader("tillwatch.web", "templates"),
         autoescape=True,
@@ -78,6 +80,7 @@ class Pages:
         self.services = services
         self._environment = environment()
         self._assets = assets
+        self.started_at = services.clock.now()
 
     def reader(self, request: Request) -> Reader:
         chosen = canonical(request.query_params.get("lang", ""))
@@ -102,10 +105,14 @@ class Pages:
         *,
         reader: Reader | None = None,
         status: HTTPStatus = HTTPStatus.OK,
+        bare: bool = False,
     ) -> Response:
-        """The page. Frame values never fail: a page about a broken store must render with a broken store."""
+        """The page. Frame values never fail: a page about a broken store must render with a broken store.
+
+        `bare` is for readers who have not signed in: nothing about the state of the chain stands in the frame.
+        """
         who = reader or self.reader(request)
-        open_count, store_ok = self._open_count()
+        open_count, store_ok = (0, True) if bare else self._open_count()
         body = self._environment.get_template(template).render(
             {
                 **values,
@@ -117,7 +124,8 @@ class Pages:
                 "assets": self._assets,
                 "open_count": open_count,
                 "store_ok": store_ok,
-                "troubles": self._troubles(),
+                "troubles": [] if bare else self._troubles(),
+                "bare": bare,
                 "done": _done(request, who.t),
                 "other_language": _other_language(request, who.t),
                 "version": tillwatch.__version__,

@@ -64,11 +64,11 @@ def groups(request: Request, services: ServicesHere, filters: Filters) -> list[d
 
 
 @router.get("/status")
-def status() -> documents.Document:
+def status(request: Request) -> documents.Document:
     return {
         "cluster": {"name": "tillwatch", "status": "disabled", "peers": []},
         "config": {"original": ""},
-        "uptime": "1970-01-01T00:00:00Z",
+        "uptime": documents.instant(pages_of(request).started_at),
         "versionInfo": {
             "branch": "",
             "buildDate": "",

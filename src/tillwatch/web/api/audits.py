@@ -8,7 +8,7 @@ from starlette.responses import Response
 from tillwatch.model.audit import DifferenceKind
 from tillwatch.web.api import documents
 from tillwatch.web.api.bodies import Id, Limit
-from tillwatch.web.handling import ServicesHere
+from tillwatch.web.handling import PAGE_SIZE, ServicesHere
 
 router = APIRouter(prefix="/api/v1/audits", tags=["audits"])
 
@@ -54,7 +54,7 @@ def report(services: ServicesHere, run: Id) -> documents.Document:
 def differences(
     services: ServicesHere,
     run: Id,
-    limit: Limit,
+    limit: Limit = PAGE_SIZE,
     kind: DifferenceKind | None = None,
     offset: Annotated[int, Query(ge=0, le=MAX_OFFSET)] = 0,
 ) -> list[documents.Document]:
@@ -70,7 +70,7 @@ def export(services: ServicesHere, run: Id, format: str) -> Response:
 
 
 @router.get("/{audit}/runs")
-def runs(services: ServicesHere, audit: str, limit: Limit) -> list[documents.Document]:
+def runs(services: ServicesHere, audit: str, limit: Limit = PAGE_SIZE) -> list[documents.Document]:
     """Reports of one audit, newest first, without differences."""
     found = services.records.audit_reports(audit=services.config.audit(audit).id, limit=limit)
     return [documents.audit_report(item) for item in found]

@@ -2,9 +2,10 @@
 
 from typing import Annotated, Literal
 
+from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from tillwatch.web.handling import MAX_ID, MAX_PAGE_SIZE, MAX_TEXT_CHARACTERS, PAGE_SIZE
+from tillwatch.web.handling import MAX_ID, MAX_PAGE_SIZE, MAX_TEXT_CHARACTERS
 from tillwatch.web.render import MAX_ACTOR_CHARACTERS
 
 #: Printable on one line; a name ends up in logs, messages and pages.
@@ -17,7 +18,7 @@ LongText = Annotated[
 ]
 Name = Annotated[str, StringConstraints(max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 Id = Annotated[int, Field(ge=1, le=MAX_ID)]
-Limit = Annotated[int, Field(ge=1, le=MAX_PAGE_SIZE, default=PAGE_SIZE)]
+Limit = Annotated[int, Query(ge=1, le=MAX_PAGE_SIZE)]
 Params = Annotated[dict[Annotated[str, StringConstraints(max_length=64)], LongText], Field(max_length=50)]
 
 

@@ -6,14 +6,17 @@ from fastapi import APIRouter, Query
 
 from tillwatch.web.api import documents
 from tillwatch.web.api.bodies import ActorBody, AssignBody, Id, Limit, NoteBody, ResolveBody
-from tillwatch.web.handling import ServicesHere
+from tillwatch.web.handling import PAGE_SIZE, IncidentHere, ServicesHere
 
 router = APIRouter(prefix="/api/v1", tags=["incidents"])
 
 
 @router.get("/incidents")
 def listed(
-    services: ServicesHere, limit: Limit, before: Id | None = None, state: Annotated[str, Query(max_length=20)] = ""
+    services: ServicesHere,
+    limit: Limit = PAGE_SIZE,
+    before: Id | None = None,
+    state: Annotated[str, Query(max_length=20)] = "",
 ) -> list[documents.Document]:
     """Newest first; `before` pages on from an id, `state=open` lists everything that is not resolved."""
     records = services.records
@@ -28,25 +31,25 @@ def show(services: ServicesHere, incident: Id) -> documents.Document:
 
 
 @router.post("/incidents/{incident}/ack")
-def acknowledge(services: ServicesHere, incident: Id, body: ActorBody) -> documents.Document:
+def acknowledge(services: ServicesHere, incident: IncidentHere, body: ActorBody) -> documents.Document:
     services.desk.acknowledge(incident, body.actor)
     return services.records.incident_document(incident)
 
 
 @router.post("/incidents/{incident}/assign")
-def assign(services: ServicesHere, incident: Id, body: AssignBody) -> documents.Document:
+def assign(services: ServicesHere, incident: IncidentHere, body: AssignBody) -> documents.Document:
     services.desk.assign(incident, body.actor, body.assignee)
     return services.records.incident_document(incident)
 
 
 @router.post("/incidents/{incident}/note")
-def note(services: ServicesHere, incident: Id, body: NoteBody) -> documents.Document:
+def note(services: ServicesHere, incident: IncidentHere, body: NoteBody) -> documents.Document:
     services.desk.note(incident, body.actor, body.text)
     return services.records.incident_document(incident)
 
 
 @router.post("/incidents/{incident}/resolve")
-def resolve(services: ServicesHere, incident: Id, body: ResolveBody) -> documents.Document:
+def resolve(services: ServicesHere, incident: IncidentHere, body: ResolveBody) -> documents.Document:
     """409 while an alert still fires, and always for drift: that closes with a clean audit only."""
     services.desk.resolve(incident, body.actor, body.reason)
     return services.records.incident_document(incident)
@@ -54,7 +57,7 @@ def resolve(services: ServicesHere, incident: Id, body: ResolveBody) -> document
 
 @router.get("/deliveries")
 def deliveries(
-    services: ServicesHere, limit: Limit, before: Id | None = None, incident: Id | None = None
+    services: ServicesHere, limit: Limit = PAGE_SIZE, before: Id | None = None, incident: Id | None = None
 ) -> list[documents.Document]:
     """The delivery log, newest first."""
     return [

@@ -4,7 +4,7 @@ from fastapi import APIRouter
 
 from tillwatch.web.api import documents
 from tillwatch.web.api.bodies import Limit
-from tillwatch.web.handling import ServicesHere
+from tillwatch.web.handling import PAGE_SIZE, ServicesHere
 
 router = APIRouter(prefix="/api/v1/probes", tags=["probes"])
 
@@ -17,7 +17,7 @@ def listed(services: ServicesHere) -> list[documents.Document]:
 
 
 @router.get("/{probe}")
-def show(services: ServicesHere, probe: str, limit: Limit) -> documents.Document:
+def show(services: ServicesHere, probe: str, limit: Limit = PAGE_SIZE) -> documents.Document:
     """One probe and its recent results, newest first."""
     declared = services.config.probe(probe)
     state = services.records.probe_states().get(declared.id)

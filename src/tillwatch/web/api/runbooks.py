@@ -6,7 +6,7 @@ from fastapi import APIRouter
 
 from tillwatch.web.api import documents
 from tillwatch.web.api.bodies import ActorBody, ApproveBody, ConfirmBody, Id, Limit, PlanBody, StartBody
-from tillwatch.web.handling import ServicesHere
+from tillwatch.web.handling import PAGE_SIZE, RunHere, ServicesHere
 
 router = APIRouter(prefix="/api/v1", tags=["runbooks"])
 
@@ -30,7 +30,7 @@ def plan(services: ServicesHere, runbook: str, body: PlanBody) -> documents.Docu
 
 
 @router.get("/runs")
-def runs(services: ServicesHere, limit: Limit, incident: Id | None = None) -> list[documents.Document]:
+def runs(services: ServicesHere, limit: Limit = PAGE_SIZE, incident: Id | None = None) -> list[documents.Document]:
     return [documents.run(item) for item in services.records.runs(incident=incident, limit=limit)]
 
 
@@ -48,24 +48,24 @@ def run_show(services: ServicesHere, run: Id) -> documents.Document:
 
 
 @router.post("/runs/{run}/approve")
-def approve(services: ServicesHere, run: Id, body: ApproveBody) -> documents.Document:
+def approve(services: ServicesHere, run: RunHere, body: ApproveBody) -> documents.Document:
     services.runbooks.approve(run, body.actor, body.role, body.decision)
     return documents.run(services.runbooks.get(run))
 
 
 @router.post("/runs/{run}/confirm")
-def confirm(services: ServicesHere, run: Id, body: ConfirmBody) -> documents.Document:
+def confirm(services: ServicesHere, run: RunHere, body: ConfirmBody) -> documents.Document:
     services.runbooks.confirm_manual(run, body.step, body.actor, body.text)
     return documents.run(services.runbooks.get(run))
 
 
 @router.post("/runs/{run}/stop")
-def stop(services: ServicesHere, run: Id, body: ActorBody) -> documents.Document:
+def stop(services: ServicesHere, run: RunHere, body: ActorBody) -> documents.Document:
     services.runbooks.stop(run, body.actor)
     return documents.run(services.runbooks.get(run))
 
 
 @router.post("/runs/{run}/resume")
-def resume(services: ServicesHere, run: Id, body: ActorBody) -> documents.Document:
+def resume(services: ServicesHere, run: RunHere, body: ActorBody) -> documents.Document:
     services.runbooks.resume(run, body.actor)
     return documents.run(services.runbooks.get(run))

@@ -51,7 +51,7 @@ async def events(request: Request) -> Response:
 
 @router.get("/sign-in")
 def sign_in(request: Request, pages: PagesHere) -> Response:
-    return pages.html(request, "sign_in.html", {"wrong": False})
+    return pages.html(request, "sign_in.html", {"wrong": False}, bare=True)
 
 
 @router.post("/sign-in")
@@ -59,7 +59,7 @@ def signed_in(request: Request, pages: PagesHere, form: FormHere) -> Response:
     """The token once, then a cookie that proves it was shown."""
     policy = Policy(loopback=False, token=pages.services.token)
     if not policy.token or not hmac.compare_digest(form.optional("token").encode(), policy.token.encode()):
-        return pages.html(request, "sign_in.html", {"wrong": True}, status=HTTPStatus.FORBIDDEN)
+        return pages.html(request, "sign_in.html", {"wrong": True}, status=HTTPStatus.FORBIDDEN, bare=True)
     response = pages.redirect(request, "/")
     response.set_cookie(
         SESSION_COOKIE, policy.session(), httponly=True, samesite="lax", secure=request.url.scheme == "https", path="/"

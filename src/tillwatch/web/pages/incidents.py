@@ -6,7 +6,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from tillwatch.model.incident import RunbookLink
-from tillwatch.web.handling import MAX_ID, PAGE_SIZE, FormHere, PagesHere
+from tillwatch.web.handling import MAX_ID, PAGE_SIZE, FormHere, IncidentHere, PagesHere
 from tillwatch.web.language import Texts
 from tillwatch.web.services import Services
 from tillwatch.web.views.evidence import evidence_view
@@ -58,28 +58,28 @@ def show(request: Request, pages: PagesHere, incident: int) -> Response:
 
 
 @router.post("/{incident}/ack")
-def acknowledge(request: Request, pages: PagesHere, incident: int, form: FormHere) -> Response:
+def acknowledge(request: Request, pages: PagesHere, incident: IncidentHere, form: FormHere) -> Response:
     actor = form.text("actor")
     pages.services.desk.acknowledge(incident, actor)
     return pages.redirect(request, f"/incidents/{incident}?done=acknowledged", actor=actor)
 
 
 @router.post("/{incident}/note")
-def note(request: Request, pages: PagesHere, incident: int, form: FormHere) -> Response:
+def note(request: Request, pages: PagesHere, incident: IncidentHere, form: FormHere) -> Response:
     actor, text = form.text("actor"), form.text("text")
     pages.services.desk.note(incident, actor, text)
     return pages.redirect(request, f"/incidents/{incident}?done=noted", actor=actor)
 
 
 @router.post("/{incident}/assign")
-def assign(request: Request, pages: PagesHere, incident: int, form: FormHere) -> Response:
+def assign(request: Request, pages: PagesHere, incident: IncidentHere, form: FormHere) -> Response:
     actor, assignee = form.text("actor"), form.text("assignee")
     pages.services.desk.assign(incident, actor, assignee)
     return pages.redirect(request, f"/incidents/{incident}?done=assigned", actor=actor)
 
 
 @router.post("/{incident}/resolve")
-def resolve(request: Request, pages: PagesHere, incident: int, form: FormHere) -> Response:
+def resolve(request: Request, pages: PagesHere, incident: IncidentHere, form: FormHere) -> Response:
     actor, reason = form.text("actor"), form.text("reason")
     pages.services.desk.resolve(incident, actor, reason)
     return pages.redirect(request, f"/incidents/{incident}?done=resolved", actor=actor)

@@ -4,7 +4,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from tillwatch.model.runbook import RunState, StepState
-from tillwatch.web.handling import FormHere, PagesHere
+from tillwatch.web.handling import FormHere, PagesHere, RunHere
 from tillwatch.web.views.run import step_views, waiting_view
 
 router = APIRouter(prefix="/runs", include_in_schema=False)
@@ -25,7 +25,7 @@ def show(request: Request, pages: PagesHere, run: int) -> Response:
 
 
 @router.post("/{run}/approve")
-def approve(request: Request, pages: PagesHere, run: int, form: FormHere) -> Response:
+def approve(request: Request, pages: PagesHere, run: RunHere, form: FormHere) -> Response:
     actor, decision = form.text("actor"), form.text("decision")
     pages.services.runbooks.approve(run, actor, form.text("role"), decision)
     done = "approved" if decision == "approve" else "rejected"
@@ -33,21 +33,21 @@ def approve(request: Request, pages: PagesHere, run: int, form: FormHere) -> Res
 
 
 @router.post("/{run}/confirm")
-def confirm(request: Request, pages: PagesHere, run: int, form: FormHere) -> Response:
+def confirm(request: Request, pages: PagesHere, run: RunHere, form: FormHere) -> Response:
     actor, step, text = form.text("actor"), form.text("step"), form.text("text")
     pages.services.runbooks.confirm_manual(run, step, actor, text)
     return pages.redirect(request, f"/runs/{run}?done=confirmed", actor=actor)
 
 
 @router.post("/{run}/stop")
-def stop(request: Request, pages: PagesHere, run: int, form: FormHere) -> Response:
+def stop(request: Request, pages: PagesHere, run: RunHere, form: FormHere) -> Response:
     actor = form.text("actor")
     pages.services.runbooks.stop(run, actor)
     return pages.redirect(request, f"/runs/{run}?done=stopping", actor=actor)
 
 
 @router.post("/{run}/resume")
-def resume(request: Request, pages: PagesHere, run: int, form: FormHere) -> Response:
+def resume(request: Request, pages: PagesHere, run: RunHere, form: FormHere) -> Response:
     actor = form.text("actor")
     pages.services.runbooks.resume(run, actor)
     return pages.redirect(request, f"/runs/{run}?done=resumed", actor=actor)

@@ -1,0 +1,212 @@
+"""The APIs: documents of the public interface, orders, and what an Alertmanager is expected to do."""
+
+from dataclasses import replace
+
+import pytest
+from tests.support.web_client import Browser
+from tests.support.web_world import World
+
+from tillwatch.alerting.ingest import IngestReceipt
+from tillwatch.web.services import Health
+
+
+def test_the_overview_says_the_sentence_and_every_check(bad_night: World) -> None:
+    document = Browser(bad_night).get("/api/v1/overview?lang=en").json()
+    assert document["sentence"] == "ERP (Tryton) is down since 10:47; 2 shops affected"
+    assert document["level"] == "critical"
+    assert [site["site"] for site in document["sites"]] == ["hq", "chaoyang", "haidian"]
+    assert document["sites"][1]["checks"]["orders"][0] == {
+        "kind": "audit", "id": "orders-chaoyang", "level": "critical", "state": "drift", "url": "/audits/runs/7",
+    }  # fmt: skip
+    assert [item["incident"] for item in document["incidents"]] == [3, 4, 5]
+
+
+def test_an_audit_report_has_the_public_shape_and_money_as_text(bad_night: World) -> None:
+    document = Browser(bad_night).get("/api/v1/audits/runs/7").json()
+    assert (document["verdict"], document["missing"], document["extra"], document["changed"]) == ("drift", 3, 0, 1)
+    assert document["value_at_risk"] == "1556.40"
+    assert document["left"] == {"system": "till-chaoyang", "dataset": "orders", "rows": 1284}
+    assert document["differences"][3] == {
+        "kind": "changed",
+        "key": {"order_ref": "CY-20261124-0061"},
+        "left": {"amount": "240.00", "quantity": "3.000"},
+        "right": {"amount": "160.00", "quantity": "2.000"},
+        "fields": ["amount", "quantity"],
+        "value_at_risk": "80.00",
+    }
+    assert document["started_at"] == "2026-11-24T02:55:00Z"
+
+
+def test_a_probe_result_has_the_public_shape(bad_night: World) -> None:
+    document = Browser(bad_night).post("/api/v1/probes/erp-tcp/run").json()
+    assert {"probe", "outcome", "cause", "seconds", "phases", "measurements", "log"} <= document.keys()
+    assert (document["probe"], document["outcome"], document["cause"]) == ("erp-tcp", "failed", "tcp")
+    assert bad_night.orders == [("probe", "erp-tcp")]
+
+
+def test_a_run_has_the_public_shape(bad_night: World) -> None:
+    document = Browser(bad_night).get("/api/v1/runs/1").json()
+    assert {"run", "runbook", "state", "steps", "digest", "incident"} <= document.keys()
+    assert {"id", "phase", "state", "attempts", "seconds", "output"} <= document["steps"][0].keys()
+    assert document["waiting"]["role"] == "oncall-lead"
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "order"),
+    [
+        ("/api/v1/incidents/3/ack", {"actor": "ann"}, ("acknowledge", 3, "ann")),
+        ("/api/v1/incidents/3/note", {"actor": "ann", "text": "hm"}, ("note", 3, "ann", "hm")),
+        ("/api/v1/incidents/3/assign", {"actor": "ann", "assignee": "bob"}, ("assign", 3, "ann", "bob")),
+        ("/api/v1/incidents/3/resolve", {"actor": "ann", "reason": "over"}, ("resolve", 3, "ann", "over")),
+        ("/api/v1/audits/orders-chaoyang/run", None, ("audit", "orders-chaoyang", "api")),
+        (
+            "/api/v1/runs",
+            {"actor": "ann", "runbook": "erp-restart", "params": {"service": "erp"}, "incident": 3},
+            ("start", "erp-restart", {"service": "erp"}, 3, "ann"),
+        ),
+        (
+            "/api/v1/runs/1/approve",
+            {"actor": "bob", "role": "oncall-lead"},
+            ("approve", 1, "bob", "oncall-lead", "approve"),
+        ),
+        ("/api/v1/runs/1/confirm", {"actor": "bob", "step": "tell", "text": "ok"}, ("confirm", 1, "tell", "bob", "ok")),
+        ("/api/v1/runs/1/stop", {"actor": "bob"}, ("stop", 1, "bob")),
+        ("/api/v1/runs/2/resume", {"actor": "bob"}, ("resume", 2, "bob")),
+    ],
+)
+def test_every_order_reaches_its_desk(bad_night: World, path: str, body: object, order: tuple[object, ...]) -> None:
+    answer = Browser(bad_night).post(path, json=body)
+    assert answer.is_success, answer.text
+    assert bad_night.orders == [order]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"actor": ""},
+        {"actor": "   "},
+        {"actor": "a\nb"},
+        {"actor": "x" * 65},
+        {"actor": "ann", "acter": "typo"},
+        {"actor": 7},
+    ],
+)
+def test_an_order_that_makes_no_sense_is_a_422_and_does_nothing(bad_night: World, body: object) -> None:
+    answer = Browser(bad_night).post("/api/v1/incidents/3/ack", json=body)
+    assert answer.status_code == 422
+    assert answer.json()["code"] == 422
+    assert bad_night.orders == []
+
+
+def test_an_unknown_incident_in_the_address_of_an_order_says_so(bad_night: World) -> None:
+    answer = Browser(bad_night).post("/api/v1/incidents/77/ack", json={"actor": "ann"})
+    assert answer.status_code == 404
+    assert answer.json()["message"].startswith("there is no incident 77")
+
+
+def test_a_runbook_shows_the_parameters_an_incident_proposes(bad_night: World) -> None:
+    browser = Browser(bad_night)
+    document = browser.get("/api/v1/runbooks/orders-replay?incident=4").json()
+    assert document["proposed"] == {"audit": "orders-chaoyang", "run": "7"}
+    plan = browser.post(
+        "/api/v1/runbooks/orders-replay/plan", json={"params": document["proposed"], "incident": 4}
+    ).json()
+    assert [step["id"] for step in plan["steps"]] == ["recheck", "repair", "verify", "tell"]
+    assert plan["steps"][1]["approval"]["role"] == "oncall-lead"
+
+
+def test_alerts_are_taken_in_whole_and_poison_is_counted_not_refused(bad_night: World) -> None:
+    bad_night.receipt = IngestReceipt(stored=1, quarantined=1, reasons=("item 2: at least one label pair required",))
+    body = b'[{"labels":{"alertname":"X"}},{"labels":{}}]'
+    answer = Browser(bad_night).post("/api/v2/alerts", content=body)
+    assert answer.status_code == 200
+    assert answer.content == b""
+    assert answer.headers["x-tillwatch-quarantined"] == "1"
+    assert bad_night.bodies == [body]
+    assert bad_night.orders == [("v2", "prometheus")]
+
+
+def test_a_webhook_is_answered_with_what_became_of_it(bad_night: World) -> None:
+    bad_night.receipt = IngestReceipt(stored=2, quarantined=0)
+    answer = Browser(bad_night).post("/hooks/alertmanager", content=b'{"version":"4","alerts":[]}')
+    assert answer.json() == {"stored": 2, "quarantined": 0, "reasons": []}
+
+
+def test_active_alerts_are_listed_like_an_alertmanager_lists_them(bad_night: World) -> None:
+    browser = Browser(bad_night)
+    alerts = browser.get("/api/v2/alerts").json()
+    assert [alert["fingerprint"] for alert in alerts] == sorted(alert["fingerprint"] for alert in alerts)
+    assert {alert["labels"]["alertname"] for alert in alerts} == {"InterfaceDown", "Drift", "HostSaturated"}
+    required = {"annotations", "endsAt", "fingerprint", "receivers", "startsAt", "updatedAt", "status", "labels"}
+    assert required <= alerts[0].keys()
+    assert alerts[0]["status"]["mutedBy"] == []
+
+
+def test_alerts_are_filtered_by_matchers(bad_night: World) -> None:
+    browser = Browser(bad_night)
+    found = browser.get('/api/v2/alerts?filter=alertname="InterfaceDown"&filter=probe=~"erp-.*"').json()
+    assert {alert["labels"]["probe"] for alert in found} == {"erp-tcp", "erp-api"}
+    assert browser.get("/api/v2/alerts?filter=nonsense").status_code == 400
+    assert browser.get("/api/v2/alerts?active=false").json() == []
+    assert len(browser.get("/api/v2/alerts/groups").json()) == 3
+
+
+def test_status_and_receivers_are_what_clients_check_first(bad_night: World) -> None:
+    browser = Browser(bad_night)
+    status = browser.get("/api/v2/status").json()
+    assert {"cluster", "config", "uptime", "versionInfo"} <= status.keys()
+    assert status["uptime"] == "2026-11-24T03:00:00Z"
+    assert browser.get("/api/v2/receivers").json() == [{"name": "ops"}]
+    assert browser.get("/api/v2/silences").json() == []
+
+
+def test_metrics_and_the_blackbox_drop_in_speak_the_text_format(bad_night: World) -> None:
+    browser = Browser(bad_night)
+    assert browser.get("/metrics").headers["content-type"].startswith("text/plain; version=0.0.4")
+    assert browser.get("/probe?target=http://x&module=http_2xx").text == 'probe_success{target="http://x"} 1\n'
+    assert browser.get("/probe?target=x&module=nope").status_code == 400
+
+
+def test_readiness_names_the_loop_that_is_stuck(bad_night: World) -> None:
+    browser = Browser(bad_night)
+    assert browser.get("/-/ready").status_code == 200
+    bad_night.health = [Health(name="outbox", last_success=None, problem="no round finished for 90 s")]
+    answer = browser.get("/-/ready")
+    assert answer.status_code == 503
+    assert answer.json()["loops"][0] == {
+        "name": "outbox",
+        "last_success": None,
+        "problem": "no round finished for 90 s",
+    }
+    assert "no round finished for 90 s" in browser.get("/").text
+
+
+def test_lists_are_paged_and_bounded(bad_night: World) -> None:
+    browser = Browser(bad_night)
+    assert [item["incident"] for item in browser.get("/api/v1/incidents?limit=2").json()] == [5, 4]
+    assert [item["incident"] for item in browser.get("/api/v1/incidents?limit=2&before=4").json()] == [3, 2]
+    assert [item["incident"] for item in browser.get("/api/v1/incidents?state=open").json()] == [3, 4, 5]
+    assert browser.get("/api/v1/incidents?limit=100000").status_code == 422
+
+
+def test_an_export_is_always_a_download(bad_night: World) -> None:
+    answer = Browser(bad_night).get("/api/v1/audits/runs/7/export/html")
+    assert answer.headers["content-disposition"] == 'attachment; filename="audit-run-7.html"'
+
+
+def test_the_openapi_document_describes_both_apis(bad_night: World) -> None:
+    paths = Browser(bad_night).get("/api/openapi.json").json()["paths"]
+    assert {
+        "/api/v1/overview",
+        "/api/v1/runs/{run}/approve",
+        "/api/v2/alerts",
+        "/hooks/alertmanager",
+        "/metrics",
+    } <= paths.keys()
+    assert "/incidents/{incident}/ack" not in paths
+
+
+def test_a_resolved_incident_is_not_open(bad_night: World) -> None:
+    bad_night.known = {2: replace(bad_night.known[2])}
+    assert Browser(bad_night).get("/api/v1/incidents?state=open").json() == []
