@@ -97,7 +97,8 @@ class Demo:
             path = self._root / part
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
         server = self._port if self._port is not None else _free(DEFAULT_PORT)
-        ports = Ports(erp=erp.free_port(), inbox=erp.free_port(), server=server, prometheus=erp.free_port())
+        erp_port, inbox_port, prometheus_port = erp.free_ports(3)
+        ports = Ports(erp=erp_port, inbox=inbox_port, server=server, prometheus=prometheus_port)
         lab = Lab(root=self._root, ports=ports, pace=self._pace)
         lab.save()
         erp.prepare(lab.erp.folder, port=ports.erp, progress=self._say)
@@ -173,6 +174,8 @@ def _locked(root: Path) -> Iterator[IO[str]]:
 def _free(wanted: int) -> int:
     """`wanted` when nobody listens there, else any free port."""
     with socket.socket() as probe:
+        # A connection of the last demo that is still winding down does not take the port.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", wanted))
         except OSError:
