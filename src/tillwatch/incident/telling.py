@@ -137,6 +137,7 @@ def _notice(incident: Incident, kind: NoticeKind, listener: Listener, at: dateti
         receiver=listener.receiver,
         channels=listener.channels,
         not_before=at,
+        priority=incident.severity.rank,
     )
 
 

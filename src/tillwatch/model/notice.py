@@ -27,6 +27,8 @@ class Notice:
     receiver: str = ""
     channels: tuple[str, ...]
     not_before: datetime
+    #: 0 leaves first: the severity's rank. A new critical incident never queues behind a storm of warnings.
+    priority: int = 1
     #: Number of the reminder, from 1; 0 for everything else.
     repeat: int = 0
     #: For `message` only: what to say, by language (`en`, `zh`); the first line is the title.

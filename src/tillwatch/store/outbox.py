@@ -34,6 +34,7 @@ def enqueue(connection: Connection, notice: Notice, now: datetime | None = None)
                 incident=notice.incident,
                 version=notice.version,
                 repeat=notice.repeat,
+                priority=notice.priority,
                 receiver=notice.receiver,
                 channel=channel,
                 text=dict(notice.text),
@@ -65,7 +66,7 @@ def claim(
 ) -> list[DeliveryRecord]:
     """Take up to `limit` due messages, at most `per_channel` of one channel, none of the `busy` channels.
 
-    Messages about one incident leave a channel in the order they were written: nobody reads "resolved" before
+    What is more urgent is taken first. Messages about one incident leave a channel in the order they were written: nobody reads "resolved" before
     "opened". A row whose lease ran out is taken again and marked as a possible repeat.
     """
     taken: dict[str, int] = {}
@@ -113,7 +114,12 @@ def _due(now: datetime, busy: Collection[str], *, dialect: str) -> Select[Any]:
         and_(outbox.c.state == DeliveryState.PENDING.value, outbox.c.not_before <= now),
         and_(outbox.c.state == DeliveryState.SENDING.value, outbox.c.lease_until <= now),
     )
-    query = select(outbox).where(due, ~blocked).order_by(outbox.c.not_before, outbox.c.id).limit(MAX_CANDIDATES)
+    query = (
+        select(outbox)
+        .where(due, ~blocked)
+        .order_by(outbox.c.priority, outbox.c.not_before, outbox.c.id)
+        .limit(MAX_CANDIDATES)
+    )
     if busy:
         query = query.where(outbox.c.channel.not_in(list(busy)))
     return query.with_for_update(skip_locked=True, of=outbox) if dialect == "postgresql" else query

@@ -137,6 +137,14 @@ def test_a_busy_channel_and_a_long_queue_hold_up_nobody_else(database: Database,
     assert take(database, clock, busy={"ops"}) == []
 
 
+def test_a_critical_message_does_not_queue_behind_a_storm(database: Database, clock: ManualClock) -> None:
+    now = clock.now()
+    put(database, *[notice(now, incident=n, priority=1) for n in range(1, 30)])
+    put(database, notice(now + timedelta(seconds=1), incident=99, priority=0))
+    clock.advance(1)
+    assert [row.incident for row in take(database, clock, per_channel=3)] == [99, 1, 2]
+
+
 def test_only_what_nobody_began_to_send_can_be_cancelled(database: Database, clock: ManualClock) -> None:
     now = clock.now()
     put(

@@ -16,6 +16,7 @@ outbox = Table(
     Column("incident", RowId),
     Column("version", Integer, nullable=False),
     Column("repeat", Integer, nullable=False),
+    Column("priority", Integer, nullable=False),
     Column("receiver", String, nullable=False),
     Column("channel", String, nullable=False),
     Column("text", JsonDocument, nullable=False),

@@ -82,6 +82,7 @@ CREATE TABLE outbox (
 	incident BIGINT,
 	version INTEGER NOT NULL,
 	repeat INTEGER NOT NULL,
+	priority INTEGER NOT NULL,
 	receiver VARCHAR NOT NULL,
 	channel VARCHAR NOT NULL,
 	text TEXT NOT NULL,

@@ -80,6 +80,7 @@ CREATE TABLE outbox (
 	incident INTEGER,
 	version INTEGER NOT NULL,
 	repeat INTEGER NOT NULL,
+	priority INTEGER NOT NULL,
 	receiver VARCHAR NOT NULL,
 	channel VARCHAR NOT NULL,
 	text TEXT NOT NULL,
