@@ -1,6 +1,6 @@
 """/api/v1/incidents and /api/v1/deliveries: what is open, and what a person does about it."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query
 
@@ -10,13 +10,15 @@ from tillwatch.web.handling import PAGE_SIZE, IncidentHere, ServicesHere
 
 router = APIRouter(prefix="/api/v1", tags=["incidents"])
 
+State = Annotated[Literal["", "open"], Query()]
+
 
 @router.get("/incidents")
 def listed(
     services: ServicesHere,
     limit: Limit = PAGE_SIZE,
     before: Id | None = None,
-    state: Annotated[str, Query(max_length=20)] = "",
+    state: State = "",
 ) -> list[documents.Document]:
     """Newest first; `before` pages on from an id, `state=open` lists everything that is not resolved."""
     records = services.records
