@@ -11,11 +11,14 @@ from tillwatch.alerting import wire
 from tillwatch.alerting.episodes import Effect, family, receive
 from tillwatch.alerting.leases import lapse
 from tillwatch.clock import Clock
+from tillwatch.metrics import Metrics
 from tillwatch.model.alert import Alert, ChangeKind, Episode, EpisodeChange
 from tillwatch.store import alerts as store
 from tillwatch.store.db import Database
 from tillwatch.store.savepoint import savepoint
 from tillwatch.store.types import dumps
+
+_RECEIVED = "tillwatch_alerts_received_total"
 
 OnChanges = Callable[[Connection, Sequence[EpisodeChange], datetime], None]
 
@@ -33,10 +36,13 @@ class IngestReceipt:
 class Ingest:
     """Folds alerts into episodes and hands the changes to `on_changes` inside the same transaction."""
 
-    def __init__(self, database: Database, *, clock: Clock, on_changes: OnChanges) -> None:
+    def __init__(
+        self, database: Database, *, clock: Clock, on_changes: OnChanges, metrics: Metrics | None = None
+    ) -> None:
         self._database = database
         self._clock = clock
         self._on_changes = on_changes
+        self._metrics = metrics or Metrics()
 
     def v2(self, body: bytes, *, source: str = "prometheus") -> IngestReceipt:
         """`POST /api/v2/alerts`. Raises StoreError when nothing was stored: answer 503, the sender sends again."""
@@ -79,7 +85,10 @@ class Ingest:
             reasons = (*(poison.reason for poison in parsed.poison), *refused)
             return IngestReceipt(stored=len(parsed.alerts) - len(refused), quarantined=len(reasons), reasons=reasons)
 
-        return self._database.write(job)
+        receipt = self._database.write(job)
+        self._metrics.inc(_RECEIVED, receipt.stored, source=source, result="stored")
+        self._metrics.inc(_RECEIVED, receipt.quarantined, source=source, result="quarantined")
+        return receipt
 
     def _apply(
         self, connection: Connection, alerts: Sequence[Alert], now: datetime

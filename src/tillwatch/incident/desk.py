@@ -17,8 +17,9 @@ from tillwatch.incident.placement import Placement
 from tillwatch.incident.state import Outcome, Setting
 from tillwatch.incident.telling import entry
 from tillwatch.incident.topology import Topology, depth
+from tillwatch.metrics import Metrics
 from tillwatch.model.alert import ChangeKind, Episode, EpisodeChange
-from tillwatch.model.incident import Component, Incident, IncidentState, Listener, RunbookLink
+from tillwatch.model.incident import Component, Incident, IncidentState, Listener, RunbookLink, Severity
 from tillwatch.model.labels import Labels
 from tillwatch.model.notice import Notice
 from tillwatch.model.route import Routed
@@ -49,6 +50,7 @@ class IncidentDesk:
         route: Callable[[Labels], tuple[Routed, ...]],
         enqueue: Enqueue = outbox.enqueue,
         suggest: Suggest = _nothing_to_suggest,
+        metrics: Metrics | None = None,
     ) -> None:
         self._topology = Topology(config)
         self._language = "zh" if config.chain.locale.startswith("zh") else "en"
@@ -57,6 +59,7 @@ class IncidentDesk:
         self._route = route
         self._enqueue = enqueue
         self._suggest = suggest
+        self._metrics = metrics or Metrics()
         self._channels = {receiver.id: receiver.channels for receiver in config.receivers}
 
     def on_changes(self, connection: Connection, changes: Sequence[EpisodeChange], now: datetime) -> None:
@@ -73,6 +76,7 @@ class IncidentDesk:
             if incident is not None:
                 attached = replace(change, episode=replace(change.episode, incident=incident))
                 by_incident.setdefault(incident, []).append(attached)
+        placement.write()
         for id, mine in by_incident.items():
             incident_now = store.get(connection, id)
             episodes = store.episodes(connection, id)
@@ -87,13 +91,16 @@ class IncidentDesk:
     def tick(self, now: datetime) -> int:
         """Write the reminders that are due. Returns how many incidents were reminded of. Call it every few seconds."""
 
-        def job(connection: Connection) -> int:
+        def job(connection: Connection) -> tuple[int, Mapping[Severity, int]]:
             due = store.due(connection, now, limit=MAX_REMINDED_AT_ONCE)
             for incident in due:
                 self._keep(connection, state.remind(incident, now), now)
-            return len(due)
+            return len(due), store.open_by_severity(connection)
 
-        return self._database.write(job)
+        reminded, open_now = self._database.write(job)
+        for severity in Severity:
+            self._metrics.set("tillwatch_incidents_open", open_now.get(severity, 0), severity=severity.value)
+        return reminded
 
     def acknowledge(self, id: int, actor: str) -> Incident:
         """Raises UsageError when there is no such incident, RefusedError when it is resolved."""

@@ -24,6 +24,7 @@ class Placement:
         self._open = {outline.component: outline.id for outline in outlines}
         self._ids = set(self._open.values())
         self._placed: dict[int, int] = {}
+        self._unwritten: dict[int, list[int]] = {}
 
     def incident_for(self, change: EpisodeChange) -> int | None:
         """The incident of a change, opened when there is none. None for the end of what never was in one.
@@ -45,9 +46,15 @@ class Placement:
             found = store.add(self._connection, state.begin(component, episode, self._now)).id
             self._open[component] = found
             self._ids.add(found)
-        alerts.attach(self._connection, [episode.id], found)
+        self._unwritten.setdefault(found, []).append(episode.id)
         self._placed[episode.id] = found
         return found
+
+    def write(self) -> None:
+        """Store which incident the placed alerts belong to; called before anybody asks the store for them."""
+        for incident, ids in self._unwritten.items():
+            alerts.attach(self._connection, ids, incident)
+        self._unwritten = {}
 
     def moves(self, touched: Collection[Component]) -> list[tuple[Incident, Incident | None]]:
         """Incidents that, after `touched` changed, fold under another one (the second), or unfold (None)."""
@@ -83,6 +90,7 @@ class Placement:
     def _explaining(self, component: Component, episode: Episode) -> int | None:
         if episode.name not in FOLDING:
             return None
+        self.write()
         for above in self._topology.dependencies(component):
             found = self._open.get(above)
             if found is not None and self._topology.is_down(above, store.episodes(self._connection, found)):

@@ -12,6 +12,8 @@ from tillwatch.store.tables.alerts import episodes, quarantine
 
 #: Parameters of one statement; SQLite refuses more than 32 766.
 _MAX_IN_ONE_STATEMENT = 500
+#: Built once: a storm adds thousands.
+_INSERT = insert(episodes)
 #: A poison body is kept to find its sender, not to be replayed.
 MAX_QUARANTINED_CHARACTERS = 65_536
 #: The oldest beyond this are dropped; the count of all that ever arrived is in the metrics.
@@ -38,17 +40,16 @@ def known(
 
 def add(connection: Connection, family: str, episode: Episode) -> Episode:
     """Store a new episode; the one returned has its id."""
-    inserted = connection.execute(
-        insert(episodes).values(
-            family=family,
-            fingerprint=episode.fingerprint,
-            alertname=episode.name,
-            labels=dict(episode.labels),
-            starts_at=episode.starts_at,
-            incident=episode.incident,
-            **_changing(episode),
-        )
-    )
+    row = {
+        "family": family,
+        "fingerprint": episode.fingerprint,
+        "alertname": episode.name,
+        "labels": dict(episode.labels),
+        "starts_at": episode.starts_at,
+        "incident": episode.incident,
+        **_changing(episode),
+    }
+    inserted = connection.execute(_INSERT, row)
     key = inserted.inserted_primary_key
     assert key is not None
     return replace(episode, id=key[0])

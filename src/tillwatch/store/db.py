@@ -61,7 +61,9 @@ class Database:
         if parsed.get_backend_name() == "sqlite":
             readers, writers = _sqlite(parsed, lock_timeout_seconds)
         else:
-            readers = writers = _postgresql(parsed, lock_timeout_seconds)
+            # Two pools: readers that take every connection must not keep the writer waiting.
+            readers = _postgresql(parsed, lock_timeout_seconds, connections=READERS_MAX)
+            writers = _postgresql(parsed, lock_timeout_seconds, connections=1)
         return cls(url=parsed, readers=readers, writers=writers, clock=clock)
 
     def migrate(self) -> None:
@@ -170,7 +172,7 @@ def tune_sqlite(engine: Engine, begin: str, *pragmas: str) -> None:
         connection.exec_driver_sql(begin)
 
 
-def _postgresql(url: URL, lock_timeout_seconds: float) -> Engine:
+def _postgresql(url: URL, lock_timeout_seconds: float, *, connections: int) -> Engine:
     milliseconds = int(lock_timeout_seconds * 1000)
     settings = (
         f"-c lock_timeout={milliseconds} -c statement_timeout={int(STATEMENT_TIMEOUT_SECONDS * 1000)} "
@@ -179,8 +181,8 @@ def _postgresql(url: URL, lock_timeout_seconds: float) -> Engine:
     return create_engine(
         url,
         pool_pre_ping=True,
-        pool_size=READERS_MAX,
-        max_overflow=READERS_MAX,
+        pool_size=connections,
+        max_overflow=connections,
         connect_args={
             "connect_timeout": CONNECT_TIMEOUT_SECONDS,
             "tcp_user_timeout": TCP_USER_TIMEOUT_MILLISECONDS,

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, insert, select, update
+from sqlalchemy import Connection, RowMapping, func, insert, select, update
 
 from tillwatch.errors import UsageError
 from tillwatch.model.alert import Episode
@@ -86,6 +86,16 @@ def list_open(connection: Connection) -> list[Incident]:
     """Every open incident, oldest first; those folded under another one too."""
     query = select(incidents).where(incidents.c.state != IncidentState.RESOLVED.value).order_by(incidents.c.id)
     return [_incident(row) for row in connection.execute(query).mappings()]
+
+
+def open_by_severity(connection: Connection) -> dict[Severity, int]:
+    """How many incidents are open, by severity; those folded under another one are part of that one."""
+    query = (
+        select(incidents.c.severity, func.count())
+        .where(incidents.c.state != IncidentState.RESOLVED.value, incidents.c.parent.is_(None))
+        .group_by(incidents.c.severity)
+    )
+    return {Severity(severity): number for severity, number in connection.execute(query)}
 
 
 def latest(connection: Connection, *, limit: int, before: int | None = None) -> list[Incident]:

@@ -11,6 +11,7 @@ from tests.support.incidents import Router, alert
 from tillwatch.alerting.ingest import Ingest
 from tillwatch.clock import ManualClock
 from tillwatch.errors import StoreError
+from tillwatch.metrics import Metrics
 from tillwatch.model.alert import AlertState, ChangeKind, EpisodeChange
 from tillwatch.store import alerts
 from tillwatch.store.db import Database
@@ -129,3 +130,12 @@ def test_the_quarantine_is_bounded_by_its_oldest(
     with sqlite_database.read() as connection:
         kept = alerts.quarantined(connection, limit=10)
     assert [one["reason"] for one in kept] == ["reason 4", "reason 3", "reason 2"]
+
+
+def test_what_was_stored_and_what_was_set_aside_is_counted(sqlite_database: Database, clock: ManualClock) -> None:
+    metrics = Metrics()
+    ingest = Ingest(sqlite_database, clock=clock, on_changes=lambda *_: None, metrics=metrics)
+    ingest.v2(body(disk(1), disk(2), {"labels": {}}))
+    exposed = metrics.render().decode()
+    assert 'tillwatch_alerts_received_total{result="stored",source="prometheus"} 2.0' in exposed
+    assert 'tillwatch_alerts_received_total{result="quarantined",source="prometheus"} 1.0' in exposed

@@ -9,6 +9,7 @@ from tests.support.incidents import GROUP_INTERVAL, GROUP_WAIT, REPEAT_INTERVAL,
 
 from tillwatch.clock import ManualClock
 from tillwatch.errors import RefusedError, UsageError
+from tillwatch.metrics import Metrics
 from tillwatch.model.alert import Alert, Episode
 from tillwatch.model.incident import Component, IncidentState, RunbookLink, Severity
 from tillwatch.store import alerts, incidents, outbox
@@ -364,3 +365,20 @@ def test_a_clock_that_went_back_keeps_no_drift_open(router: Router, clock: Manua
     clock.jump(-7200)
     router.fire(drift(clock.now(), ends_at=clock.now()))
     assert router.incident().state is IncidentState.RESOLVED
+
+
+def test_open_incidents_are_counted_by_severity_and_the_folded_ones_with_their_parent(
+    sqlite_database: Database, make_router: Callable[..., Router]
+) -> None:
+    metrics = Metrics()
+    router = make_router(sqlite_database, metrics=metrics)
+    start = router.clock.now()
+    router.fire(stale(start))
+    router.fire(erp_down(start))
+    router.desk.tick(router.clock.now())
+    assert metrics.value("tillwatch_incidents_open", severity="critical") == 1
+    assert metrics.value("tillwatch_incidents_open", severity="warning") == 0
+    router.fire(erp_down(start, ends_at=router.clock.now()))
+    router.desk.tick(router.clock.now())
+    assert metrics.value("tillwatch_incidents_open", severity="critical") == 0
+    assert metrics.value("tillwatch_incidents_open", severity="warning") == 1
