@@ -129,7 +129,7 @@ class AuditLoop:
                 continue
             del self._running[audit]
             if (error := future.exception()) is not None:
-                _log.error("audit %s did not end: %s", audit, error, exc_info=error)
+                _log.error("audit %s has no report: %s", audit, error, exc_info=error)
                 self._metrics.inc("tillwatch_loop_errors_total", loop=LOOP)
                 if isinstance(error, StoreError) and audit not in self._again:
                     self._again.append(audit)

@@ -13,6 +13,8 @@ from tillwatch.model.audit import Row, Value
 #: Examples of unreadable values, keyless rows or repeated keys kept for the report; the counts are complete.
 MAX_EXAMPLES = 20
 
+_NO_CELLS = b"[]"
+
 #: One cell of a stored row: canonical text, NULL, or a list holding the raw text of a value that cannot be read.
 Cell = str | None | list[str]
 
@@ -59,8 +61,8 @@ class Encoder:
                 return None
             return Encoded(
                 key=orjson.dumps(key),
-                cells=orjson.dumps([self._cell(row, name, read) for name, read in self._fields]),
-                context=orjson.dumps([self._cell(row, name, read) for name, read in self._context]),
+                cells=orjson.dumps(self._cells(row, self._fields)),
+                context=orjson.dumps(self._cells(row, self._context)) if self._context else _NO_CELLS,
                 # A whole number and its digits are the same key to any system.
                 exact=key == [str(part) if type(part) is int else part for part in raw_key],
             )
@@ -88,6 +90,13 @@ class Encoder:
         self.faults.keyless += 1
         if len(self.faults.keyless_examples) < MAX_EXAMPLES:
             self.faults.keyless_examples.append(example)
+
+    def _cells(self, row: Row, columns: Sequence[tuple[str, Canonical]]) -> Sequence[Cell]:
+        try:
+            return [read(row[name]) for name, read in columns]
+        except Unreadable:
+            # Rare, so only then cell by cell.
+            return [self._cell(row, name, read) for name, read in columns]
 
     def _cell(self, row: Row, name: str, read: Canonical) -> Cell:
         try:

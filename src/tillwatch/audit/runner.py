@@ -18,7 +18,7 @@ from tillwatch.audit.reading import Leftovers, Progress
 from tillwatch.clock import Clock
 from tillwatch.config.bind import did_you_mean
 from tillwatch.config.schema import Audit, ChainConfig
-from tillwatch.errors import StoreError, UsageError
+from tillwatch.errors import StoreError, UnavailableError, UsageError
 from tillwatch.metrics import Metrics
 from tillwatch.model.audit import AuditReport, SideReport, Verdict
 from tillwatch.sources.base import Source
@@ -83,8 +83,8 @@ class AuditRunner:
     def run(self, audit_id: str, *, trigger: str = "cli", progress: Callable[[Progress], None] = ignore) -> AuditReport:
         """Run one audit now and return its report, which is stored. Waits while the same audit is running here.
 
-        A side that fails is a verdict. Raises UsageError for an unknown audit and StoreError when the report could not
-        be stored.
+        A side that fails is a verdict. Raises UsageError for an unknown audit, StoreError when the report could not be
+        stored, and UnavailableError when the process is told to stop in between.
         """
         declared = self._find(audit_id)
         run = self._begin(declared, trigger, None)
@@ -205,7 +205,7 @@ class AuditRunner:
             if self._stop.is_set() and report.verdict is Verdict.FAILED:
                 # Told to stop: not a finding about the sides, so nobody is alarmed; the run is taken up again.
                 self._let_go(run)
-                return report
+                raise UnavailableError(f"audit '{spec.id}' was stopped with its process; it is run again")
             self._store(report, declared)
         gauges.finished(self._metrics, report, declared, self._config, self._clock.now())
         return report

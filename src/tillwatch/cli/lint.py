@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Mapping
 
+from tillwatch.audit import repair_plan
 from tillwatch.audit.declare import declare
 from tillwatch.clock import Clock
 from tillwatch.config.bind import bind
@@ -67,6 +68,7 @@ def _audits(config: ChainConfig, clock: Clock) -> list[Problem]:  # noqa: ARG001
         except UsageError as error:
             own = f"audit '{audit.id}': "
             problems += [config.problem("audit", audit.id, line.removeprefix(own)) for line in str(error).splitlines()]
+        repair_plan.options_of(audit, problems)
     return problems
 
 

@@ -90,6 +90,8 @@ def finish(connection: Connection, report: AuditReport, *, owner: str, now: date
     values = {
         "state": AuditRunState.FINISHED.value,
         "lease_until": None,
+        # It may have waited for its turn since it was written down.
+        "started_at": report.started_at,
         "finished_at": now,
         "verdict": report.verdict.value,
         "reason": report.reason,

@@ -12,7 +12,7 @@ from tests.support.audits import FakeSource, FakeSources, chain, stock, stock_au
 from tillwatch.audit.runner import LEASE, AuditRunner
 from tillwatch.clock import ManualClock, SystemClock
 from tillwatch.config.schema import Audit
-from tillwatch.errors import StoreError, UsageError
+from tillwatch.errors import StoreError, UnavailableError, UsageError
 from tillwatch.metrics import Metrics
 from tillwatch.model.audit import AuditReport, AuditRunState, DifferenceKind, Verdict
 from tillwatch.store import audits as records
@@ -182,8 +182,8 @@ def test_of_two_processes_only_one_runs_a_slot(bench: Bench) -> None:
 
 def test_told_to_stop_a_run_is_left_to_the_next_start_and_alarms_nobody(bench: Bench) -> None:
     bench.left.before = lambda _: bench.runner._stop.set()
-    report = bench.runner.run("stock", trigger="schedule")
-    assert report.reason.startswith("stopped while")
+    with pytest.raises(UnavailableError, match="audit 'stock' was stopped with its process; it is run again"):
+        bench.runner.run("stock", trigger="schedule")
     assert bench.heard == []
     assert bench.runs() == [("schedule", "running", "")]
     assert bench.another("two").give_up_dead() == ["stock"]
