@@ -21,7 +21,6 @@ MESSAGES: Mapping[str, Text] = {
     "live.off": Text("Not live since {at}", "{at} 起未更新"),
     "live.none": Text("Updated at {at}", "更新于 {at}"),
     "foot.zone": Text("All times: {zone} ({offset})", "所有时间：{zone}（{offset}）"),
-    "foot.version": Text("Version {version}", "版本 {version}"),
     "foot.trouble": Text("The server itself needs attention: {what}", "监控服务自身需要关注：{what}"),
     "foot.loop": Text("{name}: {problem}", "{name}：{problem}"),
     "foot.store": Text(
@@ -32,10 +31,8 @@ MESSAGES: Mapping[str, Text] = {
     "pair": Text("{a}: {b}", "{a}：{b}"),
     "list": Text(", ", "、"),
     "sentences": Text(" ", ""),
-    "action.back": Text("Back", "返回"),
     "action.more": Text("Older", "更早"),
     "action.newest": Text("Newest", "最新"),
-    "action.details": Text("Details", "详情"),
     "action.all": Text("All", "全部"),
     "ago": Text("{span} ago", "{span}前"),
     "span.seconds": Text("{n} s", "{n} 秒"),

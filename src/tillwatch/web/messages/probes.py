@@ -22,8 +22,6 @@ MESSAGES: Mapping[str, Text] = {
     "probe.rule": Text("Thresholds", "阈值"),
     "probe.prober": Text("Kind", "类型"),
     "probe.run": Text("Measure now", "立即测量"),
-    "probe.ran": Text("Measured just now; the newest result is on top.", "刚刚测量完成，最新结果在最上面。"),
-    "probe.latest": Text("Last result", "最近结果"),
     "probe.never": Text("This check has not reported yet.", "此检查还没有结果。"),
     "probe.history": Text("Recent results", "最近结果"),
     "probe.outcome": Text("Result", "结果"),
