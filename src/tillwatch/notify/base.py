@@ -128,8 +128,11 @@ REPEAT_MARK = {"en": "(may be a repeat) ", "zh": "（可能重复）"}
 
 
 def scrub(text: str, secrets: Sequence[str]) -> str:
-    """`text` on one line without any of `secrets`, cut to what the log keeps."""
+    """`text` on one printable line without any of `secrets`, cut to what the log keeps.
+
+    A provider may answer with NUL or half a surrogate pair, which PostgreSQL does not store.
+    """
     for secret in sorted(filter(None, secrets), key=len, reverse=True):
         text = text.replace(secret, "***")
-    line = " ".join(text.split())
+    line = " ".join("".join(one if one.isprintable() else " " for one in text).split())
     return line if len(line) <= MAX_DETAIL_CHARACTERS else line[: MAX_DETAIL_CHARACTERS - 1] + "…"

@@ -1,11 +1,12 @@
 """The outbox worker: claims what is due, words it once, sends it outside any transaction, writes down what happened."""
 
+import json
 import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Any, Protocol
 
 from sqlalchemy import Connection
 
@@ -17,6 +18,7 @@ from tillwatch.notify.backoff import backoff
 from tillwatch.notify.base import Delivery, Message, Notifier, Result, scrub
 from tillwatch.store import outbox
 from tillwatch.store.db import Database
+from tillwatch.store.types import dumps
 
 #: How long a claimed message is ours. A worker that dies holds it up for this long at most.
 LEASE = timedelta(seconds=60)
@@ -42,6 +44,13 @@ OnResult = Callable[[Connection, DeliveryRecord, Attempt], None]
 
 class Channels(Protocol):
     def get(self, channel: str) -> Notifier: ...
+
+
+def _exact(message: Message) -> dict[str, Any]:
+    """The document as it will come back from the store, so that the first send and every retry are the same bytes."""
+    stored = dumps(message.document()).encode("utf-8", "replace")
+    document: dict[str, Any] = json.loads(stored)
+    return document
 
 
 class OutboxWorker:
@@ -173,7 +182,7 @@ class OutboxWorker:
             failure = DeliveryError(f"{type(error).__name__}: {error}", retryable=True, code="wording")
             self._failed(record, failure, 0.0)
             return None
-        document = message.document()
+        document = _exact(message)
         if not self._database.write(lambda connection: outbox.keep_payload(connection, record, document)):
             return None
         return Message.read(document, possible_repeat=record.possible_repeat)

@@ -9,7 +9,7 @@ import pytest
 from pydantic import BaseModel
 from sqlalchemy import Connection
 
-from tillwatch.clock import ManualClock
+from tillwatch.clock import ManualClock, SystemClock
 from tillwatch.config.schema import Strict
 from tillwatch.errors import DeliveryError, UsageError
 from tillwatch.metrics import Metrics
@@ -19,6 +19,7 @@ from tillwatch.notify.worker import OutboxWorker
 from tillwatch.store import outbox
 from tillwatch.store.db import Database
 
+DEADLINE_SECONDS = 30.0
 DELIVERED = Delivery(result=Result.DELIVERED, code="200", detail="ok", seconds=0.1)
 UNKNOWN = Delivery(result=Result.UNKNOWN, code="timeout", detail="no answer", seconds=10.0)
 REJECTED = Delivery(result=Result.REJECTED, code="404", detail="no such room", seconds=0.1)
@@ -120,6 +121,15 @@ def desk(sqlite_database: Database, clock: ManualClock) -> Iterator[Desk]:
     yield made
     for worker in made.workers:
         worker.close()
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for threads to get somewhere, with a deadline."""
+    machine = SystemClock()
+    deadline = machine.monotonic() + DEADLINE_SECONDS
+    while not condition():
+        assert machine.monotonic() < deadline, f"nothing happened within {DEADLINE_SECONDS:g} s"
+        machine.sleep(0.002)
 
 
 def again(code: str = "500", *, after: float | None = None) -> DeliveryError:

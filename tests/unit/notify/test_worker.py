@@ -1,7 +1,9 @@
 """The outbox worker: what it sends, when it tries again, when it stops, and what it writes down."""
 
+import dataclasses
 import threading
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 from tests.unit.notify.conftest import (
@@ -12,10 +14,13 @@ from tests.unit.notify.conftest import (
     FakeNotifier,
     again,
     seconds_until,
+    until,
 )
 
+from tillwatch.clock import ManualClock
 from tillwatch.errors import DeliveryError, StoreError
-from tillwatch.model.notice import DeliveryState, NoticeKind
+from tillwatch.model.notice import DeliveryRecord, DeliveryState, NoticeKind
+from tillwatch.notify.base import Message
 from tillwatch.notify.worker import LEASE, MAX_AGE, SEND_MARGIN
 
 
@@ -127,6 +132,29 @@ def test_a_message_that_cannot_be_worded_is_kept_and_tried_again(desk: Desk) -> 
     assert desk.record().state is DeliveryState.DELIVERED
 
 
+@pytest.mark.parametrize("store", ["sqlite_database", "postgres_database"])
+def test_unstorable_characters_lose_no_message(store: str, request: pytest.FixtureRequest, clock: ManualClock) -> None:
+    desk = Desk(database=request.getfixturevalue(store), clock=clock)
+    desk.channels["ops"].answers = [DeliveryError("half \ud83d, NUL \0, bell \a", retryable=True, code="500")]
+
+    def word(connection: object, record: DeliveryRecord) -> Message:
+        message = desk._render(connection, record)  # type: ignore[arg-type]
+        return dataclasses.replace(message, title="店 \ud83d", body="\0", incident={"risk": Decimal("1.50")})
+
+    desk.put()
+    worker = desk.worker(render=word)
+    worker.step()
+    desk.clock.advance(10)
+    desk.channels["ops"].answers = [DELIVERED]
+    worker.step()
+    worker.close()
+    first, second = desk.channels["ops"].sent
+    assert first == second
+    assert (first.title, first.body, first.incident) == ("店 ?", "\0", {"risk": "1.50"})
+    assert [one.detail for one in desk.record().log] == ["half , NUL , bell", "ok"]
+    assert desk.record().state is DeliveryState.DELIVERED
+
+
 def test_news_of_yesterday_is_not_sent_but_said_to_be_expired(desk: Desk) -> None:
     desk.channels["ops"].answers = [again("503")]
     desk.put()
@@ -166,8 +194,13 @@ def test_two_workers_never_send_the_same_message(desk: Desk) -> None:
     for number in range(1, 21):
         desk.put(incident=number, channels=("ops", "mail"))
     first, second = desk.worker("a"), desk.worker("b")
-    while first.dispatch(desk.clock.now()) + second.dispatch(desk.clock.now()) or not_done(desk):
-        pass
+
+    def all_delivered() -> bool:
+        first.dispatch(desk.clock.now())
+        second.dispatch(desk.clock.now())
+        return not not_done(desk)
+
+    until(all_delivered)
     first.step()
     second.step()
     assert sorted(desk.channels["ops"].keys) == sorted(f"{n}:opened:1:ops" for n in range(1, 21))
@@ -195,8 +228,7 @@ def test_a_hanging_channel_holds_up_only_itself(desk: Desk) -> None:
     assert entered.wait(10)
     desk.put(incident=2, channels=("ops", "mail"))
     assert worker.dispatch(desk.clock.now()) == 1
-    while desk.record(2, 1).state is not DeliveryState.DELIVERED:
-        pass
+    until(lambda: desk.record(2, 1).state is DeliveryState.DELIVERED)
     assert desk.record(2, 0).state is DeliveryState.PENDING
     release.set()
     worker.step()
@@ -312,8 +344,7 @@ def test_the_loop_sends_and_says_how_long_the_oldest_message_waits(desk: Desk) -
     worker = desk.worker()
     thread = threading.Thread(target=worker.loop, args=(stop,))
     thread.start()
-    while not desk.channels["mail"].sent or "tillwatch_outbox_pending 1.0" not in desk.metrics.render().decode():
-        assert thread.is_alive()
+    until(lambda: bool(desk.channels["mail"].sent) and "tillwatch_outbox_pending 1.0" in desk.metrics.render().decode())
     stop.set()
     thread.join(10)
     assert not thread.is_alive()
