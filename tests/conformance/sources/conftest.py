@@ -9,9 +9,9 @@ from zoneinfo import ZoneInfo
 
 import psycopg
 import pytest
-
 from tests.support.mariadb import MariaDb
 from tests.support.postgres import Postgres
+
 from tillwatch.clock import SystemClock
 from tillwatch.lab import erp as lab_erp
 from tillwatch.lab.erp import Erp
@@ -40,7 +40,7 @@ ITEMS = (
     Item(sku="abc-1", name="case", note="NULL", price=Decimal("1E+2")),
     *(
         Item(sku=f"9{number:03d}", name=f"商品 {number}", note=None, price=Decimal(number) / 100)
-        for number in range(25)
+        for number in range(12)
     ),
 )
 
@@ -166,6 +166,12 @@ def erp_insert(server: Erp, item: Item) -> None:
     rpc.close()
 
 
+def erp_forgiven(server: Erp, breaker: MemoryBreaker) -> TrytonSource:
+    """A source with a wrong password at an ERP that remembers no earlier refusal: each one doubles its waiting."""
+    server.rpc().close()
+    return erp_source(server, breaker=breaker, password=WRONG_PASSWORD)
+
+
 def erp_refused_logins(server: Erp) -> int:
     connection = sqlite3.connect(server.folder / f"{server.database}.sqlite", timeout=10)
     try:
@@ -268,7 +274,7 @@ def tryton_subject(server: Erp) -> Subject:
         name="tryton",
         open=lambda batch_rows: erp_source(server, batch_rows),
         unreachable=lambda: erp_source(server, url="http://127.0.0.1:1"),
-        refusing=lambda breaker: erp_source(server, breaker=breaker, password=WRONG_PASSWORD),
+        refusing=lambda breaker: erp_forgiven(server, breaker),
         refused_logins=lambda: erp_refused_logins(server),
         insert=lambda item: erp_insert(server, item),
     )

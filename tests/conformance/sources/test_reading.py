@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-
 from tests.conformance.sources.conftest import ITEMS, Item, Subject
+
 from tillwatch.errors import SchemaMismatch, UsageError
 from tillwatch.model.audit import Row
 from tillwatch.sources.base import CheckOutcome, Source, Tail
@@ -97,7 +97,7 @@ def test_an_unknown_dataset_or_field_is_named_with_what_exists(opened: Source) -
 def test_a_dataset_that_is_not_there_any_more_says_so(opened: Source) -> None:
     with pytest.raises(SchemaMismatch, match="gone"):
         rows_of(opened, "gone")
-    with pytest.raises(SchemaMismatch, match="'cod'.*'code'|'sku_cod'.*'sku_code'"):
+    with pytest.raises(SchemaMismatch, match=r"'cod'.*'code'|'sku_cod'.*'sku_code'"):
         rows_of(opened, "moved")
 
 

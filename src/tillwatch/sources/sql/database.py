@@ -49,8 +49,9 @@ class Database:
         self._password = str(address.password or "")
         #: Where the database is, without its password.
         self.place = address.render_as_string(hide_password=True)
-        self._lock = threading.Lock()
+        self._login_lock = threading.Lock()
         self._digest = ""
+        self._proven = False
 
     @property
     def dialect(self) -> str:
@@ -58,20 +59,36 @@ class Database:
 
     def connect(self) -> Connection:
         """A connection inside a read-only snapshot; the caller closes it. A refused password opens the breaker."""
-        digest = self._refused_before()
+        if not self._password:
+            return self._connected()
+        if self._proven:
+            return self._tried()
+        # Until the password is known to be right one thread tries it and the others wait for what it learns.
+        with self._login_lock:
+            self._digest = self._digest or credential_digest(self._password, self._system, self.place)
+            self._breaker.check(self._system, self._digest)
+            connection = self._tried()
+            self._proven = True
+            return connection
+
+    def _tried(self) -> Connection:
         try:
+            return self._connected()
+        except AuthRefused as error:
+            # It may have been right until somebody changed it over there.
+            self._proven = False
+            self._breaker.refused(self._system, self._digest, str(error))
+            raise
+
+    def _connected(self) -> Connection:
+        with self.translating():
             connection = self._engine.connect()
             try:
                 snapshot(connection)
             except BaseException:
                 connection.close()
                 raise
-        except SQLAlchemyError as error:
-            failure = self._translated(error)
-            if isinstance(failure, AuthRefused) and digest:
-                self._breaker.refused(self._system, digest, str(failure))
-            raise failure from None
-        return connection
+            return connection
 
     @contextmanager
     def connection(self) -> Iterator[Connection]:
@@ -112,15 +129,6 @@ class Database:
 
     def close(self) -> None:
         self._engine.dispose()
-
-    def _refused_before(self) -> str:
-        """The digest of our credentials, empty without any. Raises AuthRefused when they were refused before."""
-        if not self._password:
-            return ""
-        with self._lock:
-            self._digest = self._digest or credential_digest(self._password, self._system, self.place)
-        self._breaker.check(self._system, self._digest)
-        return self._digest
 
     def _translated(self, error: SQLAlchemyError) -> Exception:
         return translated(error, system=self._system, place=self.place, secrets=(self._password,))
