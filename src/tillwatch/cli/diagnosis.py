@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,8 @@ from tillwatch.store.db import Database
 
 #: The store of a busy chain grows by some ten megabytes a day; with less than this a weekend can fill the disk.
 FREE_BYTES_MIN = 200 * 1024 * 1024
+
+PROMTOOL_TIMEOUT_SECONDS = 30
 
 _PROGRAMS = {
     "promtool": "tests alert rules; install the package 'prometheus'",
@@ -65,7 +68,8 @@ def everything(root: Path, clock: Clock) -> list[Finding]:
         return [broken, *rest, *findings]
     counted = f"{len(config.systems)} systems, {len(config.probes)} probes, {len(config.audits)} audits"
     readable = Finding(name="chain directory", outcome=CheckOutcome.OK, message=counted)
-    return [readable, *_store(config, clock), *systems(config, clock), *_channels(config, clock), *findings]
+    parts = (_store(config, clock), systems(config, clock), _channels(config, clock), _rules(config, shutil.which))
+    return [readable, *(finding for part in parts for finding in part), *findings]
 
 
 def systems(config: ChainConfig, clock: Clock) -> list[Finding]:
@@ -157,6 +161,33 @@ def _channels(config: ChainConfig, clock: Clock) -> Iterator[Finding]:
             message=f"{notifiers.get(channel.id).describe()}; not tried, run 'tillwatch channel test {channel.id}'",
         )
     notifiers.close()
+
+
+def _rules(config: ChainConfig, which: Callable[[str], str | None]) -> Iterator[Finding]:
+    """Prometheus' own opinion of the rule files, when its tool is here."""
+    promtool = which("promtool")
+    if promtool is None or not config.rules:
+        why = "promtool is not here" if config.rules else "no rules"
+        yield Finding(name="rules", outcome=CheckOutcome.SKIPPED, message=why)
+        return
+    try:
+        ended = subprocess.run(
+            [promtool, "check", "rules", *map(str, config.rules)],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=PROMTOOL_TIMEOUT_SECONDS,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        yield Finding(name="rules", outcome=CheckOutcome.WARN, message=f"promtool did not run: {error}")
+        return
+    words = " ".join((ended.stderr or ended.stdout).replace(f"{config.root}/", "").split())
+    if ended.returncode:
+        fix = "correct the rule file; 'promtool check rules FILE' says more"
+        yield Finding(name="rules", outcome=CheckOutcome.FAIL, message=words, fix=fix)
+    else:
+        yield Finding(name="rules", outcome=CheckOutcome.OK, message=f"{len(config.rules)} files")
 
 
 def _programs(which: Callable[[str], str | None]) -> Iterator[Finding]:

@@ -1,6 +1,7 @@
 """check, schema, init, doctor: what is wrong, where, and the fix."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -139,6 +140,18 @@ def test_doctor_goes_on_when_the_chain_directory_is_broken(run: Run, chain: Path
     assert ended.code == 1
     outcomes = {name: check["outcome"] for name, check in _found(ended.document).items()}
     assert (outcomes["chain directory"], outcomes["store"], outcomes["systems"]) == ("fail", "skipped", "skipped")
+
+
+def test_doctor_asks_prometheus_about_the_rules(run: Run, chain: Path) -> None:
+    if shutil.which("promtool") is None:
+        pytest.skip("promtool is not on PATH")
+    assert _found(run("-C", chain, "doctor", "--json").document)["rules"]["outcome"] == "ok"
+    (chain / "alerts/rules/self.yml").write_text(
+        "groups: [{name: x, rules: [{alert: A, expr: 'up =='}]}]\n", encoding="utf-8"
+    )
+    found = _found(run("-C", chain, "doctor", "--json").document)["rules"]
+    assert found["outcome"] == "fail"
+    assert "alerts/rules/self.yml" in found["message"]
 
 
 def test_a_missing_program_is_a_warning_with_its_package() -> None:
