@@ -35,9 +35,12 @@ class Connection:
     address: Address
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
+    #: A handshake was begun and not finished.
+    _handshaking: bool = False
 
     async def start_tls(self, context: ssl.SSLContext, server_name: str, recorder: Recorder) -> ssl.SSLObject:
         """Do the handshake. Raises Unreachable with cause tls or expiry."""
+        self._handshaking = True
         with recorder.timing("tls"):
             try:
                 await self.writer.start_tls(context, server_hostname=server_name)
@@ -49,6 +52,7 @@ class Connection:
                     f"{self.address} 中断了 TLS 握手（{_reason(error)}）；该端口是否使用 TLS？",
                     cause=Cause.TLS,
                 ) from error
+        self._handshaking = False
         secured = self.writer.get_extra_info("ssl_object")
         assert isinstance(secured, ssl.SSLObject)
         recorder.log(f"{secured.version()} {(secured.cipher() or ('?',))[0]} with {server_name}")
@@ -58,6 +62,9 @@ class Connection:
     async def close(self) -> None:
         """Give the socket back at once; nothing is left to say to the peer."""
         self.writer.transport.abort()
+        if self._handshaking:
+            # asyncio never tells a stream of the end of a handshake that was cut off; waiting for it would hang.
+            return
         with suppress(OSError, ssl.SSLError):
             await self.writer.wait_closed()
 
