@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 from tests.support.audits import chain
 from tests.support.repairs import OrdersBench
-from tests.unit.cli.conftest import Run
+from tests.unit.cli.conftest import Run, edit
 
 from tillwatch.cli import audit, repair
 from tillwatch.clock import ManualClock
@@ -159,3 +159,15 @@ def test_an_unknown_plan_or_run_says_where_to_get_one(run: Run) -> None:
     ended = run("repair", "apply", "9")
     assert (ended.code, ended.err) == (2, "there is no repair plan 9; make one with 'tillwatch repair plan RUN'\n")
     assert run("repair", "plan", "9").code == 2
+
+
+def test_check_names_wrong_expressions_and_repairs_at_their_place(run: Run, request: pytest.FixtureRequest) -> None:
+    # The module's own `chain` hides the fixture of that name.
+    chain_directory = request.getfixturevalue("chain")
+    orders = chain_directory / "probes" / "consistency" / "orders.yaml"
+    edit(orders, "ordered_at: changed_at", "order_at: changed_at")
+    edit(orders, "abs(coalesce(left.amount, 0)", "abs(coalesce(left.amount, 0")
+    ended = run("-C", chain_directory, "check")
+    assert ended.code == 2
+    assert "unknown key 'order_at'; did you mean 'ordered_at'?" in ended.err
+    assert "the end stands where ')' is expected, opened at column 1" in ended.err
