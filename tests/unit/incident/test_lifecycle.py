@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar, cast
 
@@ -21,7 +22,7 @@ from tillwatch.incident.topology import FOLDING, Topology
 from tillwatch.model.alert import Alert, AlertState, Episode
 from tillwatch.model.incident import Incident, IncidentState
 from tillwatch.model.notice import Attempt, DeliveryRecord, DeliveryState, NoticeKind
-from tillwatch.store import incidents, outbox
+from tillwatch.store import alerts, incidents, outbox
 from tillwatch.store.db import Database, tune_sqlite
 from tillwatch.store.tables import metadata
 
@@ -67,6 +68,22 @@ class MemoryStore:
             yield connection
 
 
+@dataclass(frozen=True)
+class World:
+    """Everything the store says after one step."""
+
+    incidents: dict[int, Incident]
+    episodes: list[Episode]
+    deliveries: dict[int, list[DeliveryRecord]]
+    timelines: dict[int, list[str]]
+
+    def live(self, incident: Incident) -> list[Episode]:
+        return [one for one in self.episodes if one.incident == incident.id and one.is_live]
+
+    def open(self) -> list[Incident]:
+        return [one for one in self.incidents.values() if one.state is not IncidentState.RESOLVED]
+
+
 class Lifecycle(RuleBasedStateMachine):
     """Troubles come and go, sources fall silent, people act, messages are sent, time passes."""
 
@@ -102,10 +119,10 @@ class Lifecycle(RuleBasedStateMachine):
 
     @rule()
     def send_again(self) -> None:
-        before = self.versions()
-        silent = any(one.state is AlertState.SILENT for one in self.episodes())
+        before = self.look()
+        silent = any(one.state is AlertState.SILENT for one in before.episodes)
         self.ingest.receive([self.message(name) for name in self.going_on], source="x")
-        assert silent or self.versions() == before
+        assert silent or self.look().incidents == before.incidents
 
     @rule(name=troubles)
     def mend(self, name: str) -> None:
@@ -119,7 +136,7 @@ class Lifecycle(RuleBasedStateMachine):
         self.clock.advance(seconds)
         self.ingest.lapse()
         self.desk.tick(self.clock.now())
-        for incident in self.incidents():
+        for incident in self.look().open():
             assert all(told.remind_at is None or told.remind_at > self.clock.now() for told in incident.told)
 
     @rule()
@@ -137,16 +154,16 @@ class Lifecycle(RuleBasedStateMachine):
 
     @rule(data=st.data())
     def acknowledge(self, data: st.DataObject) -> None:
-        if found := [one for one in self.incidents() if one.state is not IncidentState.RESOLVED]:
+        if found := self.look().open():
             self.desk.acknowledge(data.draw(st.sampled_from(found)).id, "wang")
 
     @rule(data=st.data())
     def resolve_by_hand(self, data: st.DataObject) -> None:
-        found = [one for one in self.incidents() if one.state is not IncidentState.RESOLVED]
-        if not found:
+        world = self.look()
+        if not world.open():
             return
-        incident = data.draw(st.sampled_from(found))
-        fires = any(one.state is AlertState.FIRING for one in self.episodes() if one.incident == incident.id)
+        incident = data.draw(st.sampled_from(world.open()))
+        fires = any(one.state is AlertState.FIRING for one in world.live(incident))
         try:
             self.desk.resolve(incident.id, "wang", "gone")
         except RefusedError:
@@ -155,81 +172,71 @@ class Lifecycle(RuleBasedStateMachine):
             assert not fires
 
     @invariant()
-    def what_fires_is_in_an_open_incident(self) -> None:
-        by_id = {one.id: one for one in self.incidents()}
-        firing = [one for one in self.episodes() if one.state is AlertState.FIRING]
+    def all_is_well(self) -> None:
+        world = self.look()
+        self.what_fires_is_in_an_open_incident(world)
+        for incident in world.incidents.values():
+            what_is_open_lives_and_what_is_resolved_does_not_fire(incident, world)
+            whoever_has_to_know_is_told_in_order(incident, world)
+            its_story_is_whole(incident, world)
+            if incident.parent is not None and incident.state is not IncidentState.RESOLVED:
+                self.it_is_a_shadow_of_what_is_down(incident, world)
+
+    def what_fires_is_in_an_open_incident(self, world: World) -> None:
+        firing = [one for one in world.episodes if one.state is AlertState.FIRING]
         for episode in firing:
             assert episode.incident is not None
-            assert by_id[episode.incident].state is not IncidentState.RESOLVED
+            assert world.incidents[episode.incident].state is not IncidentState.RESOLVED
         local = {name for name in self.going_on if TROUBLES[name][2] != "prometheus"}
         assert len([one for one in firing if one.source != "prometheus"]) == len(local)
 
-    @invariant()
-    def what_is_open_has_a_living_alert_and_what_is_resolved_has_none_firing(self) -> None:
-        for incident in self.incidents():
-            states = [one.state for one in self.episodes() if one.incident == incident.id]
-            if incident.state is IncidentState.RESOLVED:
-                assert AlertState.FIRING not in states
-            else:
-                assert set(states) & {AlertState.FIRING, AlertState.SILENT}
+    def it_is_a_shadow_of_what_is_down(self, incident: Incident, world: World) -> None:
+        assert incident.parent is not None
+        parent = world.incidents[incident.parent]
+        assert {one.name for one in world.live(incident)} <= FOLDING
+        assert parent.state is not IncidentState.RESOLVED
+        assert self.topology.is_down(parent.component, world.live(parent))
 
-    @invariant()
-    def only_shadows_are_folded_and_only_under_what_is_down(self) -> None:
-        by_id = {one.id: one for one in self.incidents()}
-        for incident in by_id.values():
-            if incident.parent is None or incident.state is IncidentState.RESOLVED:
-                continue
-            live = [one for one in self.episodes() if one.incident == incident.id and one.is_live]
-            assert {one.name for one in live} <= FOLDING
-            parent = by_id[incident.parent]
-            assert parent.state is not IncidentState.RESOLVED
-            assert self.topology.is_down(
-                parent.component, [one for one in self.episodes() if one.incident == parent.id]
+    def look(self) -> World:
+        with self.store.read() as connection:
+            found = {one.id: one for one in incidents.latest(connection, limit=1000)}
+            return World(
+                incidents=found,
+                episodes=[one for mine in alerts.of_incidents(connection, found).values() for one in mine],
+                deliveries={id: outbox.deliveries(connection, id) for id in found},
+                timelines={id: [entry.kind for entry in incidents.timeline(connection, id)] for id in found},
             )
 
-    @invariant()
-    def whoever_has_to_know_is_told_and_told_in_order(self) -> None:
-        for incident in self.incidents():
-            sent = [one for one in self.deliveries(incident.id) if one.state is not DeliveryState.CANCELLED]
-            opened = {one.channel for one in sent if one.kind is NoticeKind.OPENED}
-            if incident.state is not IncidentState.RESOLVED and incident.parent is None:
-                assert opened
-                live = [one for one in self.episodes() if one.incident == incident.id and one.is_live]
-                if any(one.labels.get("severity") == "critical" for one in live):
-                    assert "phone" in opened
-                if incident.state is IncidentState.OPEN:
-                    assert all(told.remind_at is not None for told in incident.told)
-            for channel in {one.channel for one in sent}:
-                kinds = [one.kind for one in sent if one.channel == channel]
-                assert kinds[0] is NoticeKind.OPENED
-                assert kinds.count(NoticeKind.OPENED) == 1
-                assert kinds.count(NoticeKind.RESOLVED) <= 1
-                assert NoticeKind.RESOLVED not in kinds[:-1]
 
-    @invariant()
-    def every_story_is_whole(self) -> None:
-        with self.store.read() as connection:
-            for incident in incidents.latest(connection, limit=1000):
-                kinds = [entry.kind for entry in incidents.timeline(connection, incident.id)]
-                assert kinds[0] == "opened"
-                assert kinds.count("resolved") == (incident.state is IncidentState.RESOLVED)
+def what_is_open_lives_and_what_is_resolved_does_not_fire(incident: Incident, world: World) -> None:
+    states = {one.state for one in world.episodes if one.incident == incident.id}
+    if incident.state is IncidentState.RESOLVED:
+        assert AlertState.FIRING not in states
+    else:
+        assert states & {AlertState.FIRING, AlertState.SILENT}
 
-    def incidents(self) -> list[Incident]:
-        with self.store.read() as connection:
-            return incidents.latest(connection, limit=1000)
 
-    def versions(self) -> dict[int, int]:
-        return {one.id: one.version for one in self.incidents()}
+def whoever_has_to_know_is_told_in_order(incident: Incident, world: World) -> None:
+    sent = [one for one in world.deliveries[incident.id] if one.state is not DeliveryState.CANCELLED]
+    opened = {one.channel for one in sent if one.kind is NoticeKind.OPENED}
+    if incident.state is not IncidentState.RESOLVED and incident.parent is None:
+        assert opened
+        if any(one.labels.get("severity") == "critical" for one in world.live(incident)):
+            assert "phone" in opened
+        if incident.state is IncidentState.OPEN:
+            assert all(told.remind_at is not None for told in incident.told)
+    for channel in {one.channel for one in sent}:
+        kinds = [one.kind for one in sent if one.channel == channel]
+        assert kinds[0] is NoticeKind.OPENED
+        assert kinds.count(NoticeKind.OPENED) == 1
+        assert NoticeKind.RESOLVED not in kinds[:-1]
 
-    def episodes(self) -> list[Episode]:
-        with self.store.read() as connection:
-            every = [one.id for one in incidents.latest(connection, limit=1000)]
-            return [one for each in every for one in incidents.episodes(connection, each)]
 
-    def deliveries(self, incident: int) -> list[DeliveryRecord]:
-        with self.store.read() as connection:
-            return outbox.deliveries(connection, incident)
+def its_story_is_whole(incident: Incident, world: World) -> None:
+    kinds = world.timelines[incident.id]
+    assert kinds[0] == "opened"
+    assert kinds.count("resolved") == (incident.state is IncidentState.RESOLVED)
 
 
 TestLifecycle = Lifecycle.TestCase
-TestLifecycle.settings = settings(max_examples=40, stateful_step_count=20, deadline=None)
+TestLifecycle.settings = settings(max_examples=30, stateful_step_count=20, deadline=None)
