@@ -80,7 +80,7 @@ class DnsProber:
                 answer = await resolver.resolve(name, options.record, tcp=options.tcp, search=False)
             except dns.exception.DNSException as error:
                 raise _unanswered(name, options.record, servers, error) from error
-        found = [record.to_text() for record in answer]
+        found = sorted(record.to_text() for record in answer)
         recorder.measure("probe_dns_query_succeeded", 1)
         recorder.measure("probe_dns_answer_rrs", len(found))
         recorder.log(f"answers: {', '.join(found)}")

@@ -1,5 +1,6 @@
 """Does an HTTP endpoint answer, quickly, with the right status, headers and content, under a certificate that lasts?"""
 
+import codecs
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -174,7 +175,7 @@ async def _read(response: httpx.Response, recorder: Recorder) -> bytes:
 def _encoding(response: httpx.Response) -> str:
     """What the server says, if Python knows it; many ERPs send GBK and say so."""
     try:
-        b"".decode(response.charset_encoding or "utf-8")
+        codecs.lookup(response.charset_encoding or "utf-8")
     except LookupError:
         return "utf-8"
     return response.charset_encoding or "utf-8"

@@ -44,9 +44,9 @@ class TcpProber:
         options = target.options
         assert isinstance(options, TcpOptions)
         address = parse_address(target.probe.target)
+        context = tls_context(verify=options.verify, ca_file=options.ca_file) if options.tls else None
         async with connected(address, recorder, seconds=target.timeout_seconds) as connection:
-            if options.tls:
-                context = tls_context(verify=options.verify, ca_file=options.ca_file)
+            if context is not None:
                 await connection.start_tls(context, options.server_name or address.host, recorder)
             if options.send:
                 connection.writer.write(options.send.encode().decode("unicode_escape").encode("latin-1", "replace"))

@@ -56,8 +56,8 @@ class TlsProber:
         options = target.options
         assert isinstance(options, TlsOptions)
         address = parse_address(target.probe.target, default_port=HTTPS_PORT)
+        context = tls_context(verify=verify, ca_file=options.ca_file)
         async with connected(address, recorder, seconds=target.timeout_seconds) as connection:
-            context = tls_context(verify=verify, ca_file=options.ca_file)
             secured = await connection.start_tls(context, options.server_name or address.host, recorder)
             return certificate.judge(
                 secured,
