@@ -60,8 +60,8 @@ _log = logging.getLogger(__name__)
 
 #: An incident's document, as `incident show --json` prints it.
 Lookup = Callable[[Connection, int], Mapping[str, Any]]
-#: The titles of a runbook by language; empty when it is not known.
-Titles = Callable[[str], Mapping[str, str]]
+#: Titles by language of each runbook.
+Titles = Mapping[str, Mapping[str, str]]
 
 
 class Renderer:
@@ -73,12 +73,12 @@ class Renderer:
         *,
         clock: Clock,
         incident: Lookup,
-        runbook_titles: Titles = lambda _: {},
+        runbook_titles: Titles | None = None,
     ) -> None:
         self._config = config
         self._clock = clock
         self._incident = incident
-        self._runbook_titles = runbook_titles
+        self._runbook_titles = runbook_titles or {}
         own, shipped = config.root / FOLDER, pack_root() / FOLDER
         self._environment = environment(FileSystemLoader([own, shipped]))
         self._built_in = environment(DictLoader({"built_in": _BUILT_IN})).get_template("built_in")
@@ -203,7 +203,7 @@ class Renderer:
         return [
             Link(
                 id=str(link["id"]),
-                title=pick(self._runbook_titles(str(link["id"])), locale, str(link["id"])),
+                title=pick(self._runbook_titles.get(str(link["id"]), {}), locale, str(link["id"])),
                 url=self._url(str(link["url"])),
                 params={str(name): str(value) for name, value in dict(link.get("params") or {}).items()},
             )

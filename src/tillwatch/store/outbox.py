@@ -66,8 +66,8 @@ def claim(
 ) -> list[DeliveryRecord]:
     """Take up to `limit` due messages, at most `per_channel` of one channel, none of the `busy` channels.
 
-    What is more urgent is taken first. Messages about one incident leave a channel in the order they were written: nobody reads "resolved" before
-    "opened". A row whose lease ran out is taken again and marked as a possible repeat.
+    What is more urgent is taken first. Messages about one incident leave a channel in the order they were written:
+    nobody reads "resolved" before "opened". A row whose lease ran out is taken again and marked as a possible repeat.
     """
     taken: dict[str, int] = {}
     claimed: list[DeliveryRecord] = []

@@ -74,7 +74,7 @@ def renderer(root: Path, document: dict[str, Any] | None = None) -> Renderer:
         return document or DOCUMENT
 
     titles = {"erp-restart": {"en": "Restart the ERP", "zh": "重启 ERP"}}
-    return Renderer(chain(root), clock=CLOCK, incident=lookup, runbook_titles=lambda id: titles[id])
+    return Renderer(chain(root), clock=CLOCK, incident=lookup, runbook_titles=titles)
 
 
 def words(root: Path, document: dict[str, Any] | None = None, **changes: Any) -> tuple[str, list[str]]:
