@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import Protocol
 from urllib.parse import urlsplit
 
+from pydantic import BaseModel
+
 from tillwatch.config.bind import EMPTY, bind, did_you_mean
 from tillwatch.config.schema import ChainConfig, Probe, System
 from tillwatch.config.yaml import Mapping as MappingNode
@@ -22,9 +24,6 @@ from tillwatch.probers.tcp import TcpProber
 from tillwatch.probers.tls import TlsProber
 from tillwatch.probers.workers import Workers
 from tillwatch.sources.base import Source
-
-#: Where a problem stands when the probe has no options block to point at.
-_PROBES_FOLDER = "probes"
 
 
 class Sources(Protocol):
@@ -77,17 +76,11 @@ def prepare(config: ChainConfig, probers: Mapping[str, Prober], sources: Sources
     for probe in config.probes:
         prober = probers.get(probe.prober)
         if prober is None:
-            problems.append(
-                _problem(probe, f"there is no prober '{probe.prober}'{did_you_mean(probe.prober, probers)}")
-            )
+            hint = did_you_mean(probe.prober, probers)
+            problems.append(config.problem("probe", probe.id, f"there is no prober '{probe.prober}'{hint}"))
             continue
-        where = f"options of probe '{probe.id}' ({prober.kind})"
-        options = bind(probe.options or EMPTY, prober.Options, where=where, problems=problems)
+        options = _options(config, probe, prober, problems)
         if options is None:
-            if probe.options is None:
-                # `bind` cannot point at a block that nobody wrote.
-                problems[:] = [problem for problem in problems if problem.file]
-                problems.append(_problem(probe, f"the {prober.kind} prober needs options; add 'options: {{…}}'"))
             continue
         system = _system(config, probe)
         target = Target(
@@ -100,18 +93,22 @@ def prepare(config: ChainConfig, probers: Mapping[str, Prober], sources: Sources
             peers=peers,
             secrets=tuple(_secrets(system, probe)),
         )
-        problems.extend(_problem(probe, text) for text in prober.problems(target))
+        problems.extend(config.problem("probe", probe.id, text) for text in prober.problems(target))
         ready[probe.id] = Ready(target=target, prober=prober)
     if problems:
         raise ConfigError(problems)
     return ready
 
 
-def _problem(probe: Probe, text: str) -> Problem:
-    message = f"probe '{probe.id}': {text}"
-    if probe.options is not None and probe.options.place.line:
-        return probe.options.place.problem(message)
-    return Problem(file=_PROBES_FOLDER, message=message)
+def _options(config: ChainConfig, probe: Probe, prober: Prober, problems: list[Problem]) -> BaseModel | None:
+    if probe.options is not None:
+        where = f"options of probe '{probe.id}' ({prober.kind})"
+        return bind(probe.options, prober.Options, where=where, problems=problems)
+    # A block nobody wrote has no place; the probe has one.
+    missing: list[Problem] = []
+    bound = bind(EMPTY, prober.Options, where=f"options ({prober.kind})", problems=missing)
+    problems.extend(config.problem("probe", probe.id, problem.message) for problem in missing)
+    return bound
 
 
 def _system(config: ChainConfig, probe: Probe) -> System | None:

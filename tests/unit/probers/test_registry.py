@@ -70,14 +70,15 @@ def test_all_problems_are_told_at_once_each_where_it_stands(tmp_path: Path) -> N
   - {id: h, prober: freshness, system: till, every: 15s}
 """,
     ) == [
-        "probes: probe 'a': there is no prober 'htpp'; did you mean 'http'?",
-        "probes: probe 'd': target '10.0.0.5' is not host:port; write for example 10.0.0.5:8000 or [fd00::5]:8000",
-        "probes: probe 'f': a source probe needs the key 'system'",
-        "probes: probe 'h': the freshness prober needs options; add 'options: {…}'",
-        "probes/all.yaml:3:67: probe 'b': target 'ftp://x' is not an http:// or https:// URL with a host; write http://10.0.0.5:8000/health",
+        "probes/all.yaml:2:10: probe 'a': there is no prober 'htpp'; did you mean 'http'?",
+        "probes/all.yaml:3:10: probe 'b': target 'ftp://x' is not an http:// or https:// URL with a host; write http://10.0.0.5:8000/health",
         "probes/all.yaml:4:70: options of probe 'c' (http): unknown key 'status'; did you mean 'statuses'?",
+        "probes/all.yaml:5:10: probe 'd': target '10.0.0.5' is not host:port; write for example 10.0.0.5:8000 or [fd00::5]:8000",
         "probes/all.yaml:6:94: options of probe 'e' (freshness): 'soon' is not a duration; write for example 30s, 5m or 1h30m",
+        "probes/all.yaml:7:10: probe 'f': a source probe needs the key 'system'",
         "probes/all.yaml:8:85: options of probe 'g' (http): '(' is not an RE2 pattern: missing ): (",
+        "probes/all.yaml:9:10: probe 'h': options (freshness): missing key 'dataset'",
+        "probes/all.yaml:9:10: probe 'h': options (freshness): missing key 'max_age'",
     ]
 
 
