@@ -328,6 +328,23 @@ def test_the_clock_going_back_neither_loses_nor_doubles_a_message(desk: Desk) ->
     assert (desk.record().state, len(desk.channels["ops"].sent)) == (DeliveryState.DELIVERED, 2)
 
 
+def test_the_loop_outlives_a_store_that_is_away_and_a_round_that_fails(desk: Desk) -> None:
+    store = _Breaking(desk)
+    store.broken = True
+    worker = desk.worker()
+    worker._database = store  # type: ignore[assignment]
+    stop = threading.Event()
+    thread = threading.Thread(target=worker.loop, args=(stop,))
+    thread.start()
+    until(lambda: 'tillwatch_loop_errors_total{loop="outbox"} 1.0' in desk.metrics.render().decode())
+    desk.put()
+    store.broken = False
+    until(lambda: desk.record().state is DeliveryState.DELIVERED)
+    stop.set()
+    thread.join(10)
+    assert not thread.is_alive()
+
+
 def test_results_are_counted_by_channel(desk: Desk) -> None:
     desk.channels["mail"].answers = [REJECTED]
     desk.put(channels=("ops", "mail"))
