@@ -527,6 +527,15 @@ def _runs(world: World, now: datetime) -> None:
             "role": "oncall-lead",
             "count": 1,
             "not_requester": True,
+            "digest": "c0ffee5e",
+            "preview": {
+                "summary": {
+                    "en": "posts 3 orders and corrects 1 in ERP (Tryton)",
+                    "zh": "向 ERP（Tryton）补传 3 单，更正 1 单",
+                },
+                "items": [{"order": reference, "now": "–", "then": "confirmed sale"} for reference in LOST],
+                "items_total": 4,
+            },
             "expires_at": (now + timedelta(minutes=8)).isoformat(),
         },
     )
@@ -598,7 +607,7 @@ def _cards() -> list[RunbookCard]:
                     prose={},
                     action="process.start_service",
                     effect="idempotent",
-                    undo="process.stop_service",
+                    undo={"en": "stops the service again", "zh": "再次停止服务"},
                 ),
                 StepCard(
                     id="verify",
@@ -649,7 +658,7 @@ def _cards() -> list[RunbookCard]:
                     action="source.repair",
                     effect="once",
                     approval=oncall,
-                    undo="source.revert",
+                    undo={"en": "takes the posted orders back", "zh": "撤回已补传的订单"},
                 ),
                 StepCard(
                     id="verify",
@@ -664,7 +673,7 @@ def _cards() -> list[RunbookCard]:
                     prose={},
                     action="manual",
                     effect="once",
-                    undo="none",
+                    undo={"en": "cannot be taken back: people were told", "zh": "不可撤回：已告知相关人员"},
                 ),
             ),
         ),
@@ -697,21 +706,27 @@ def _cards() -> list[RunbookCard]:
 
 def _plan(card: RunbookCard) -> DryRun:
     what = {
-        "confirm": ("measures erp-tcp and erp-api once", "down", "measured again"),
+        "confirm": ("measures erp-tcp and erp-api once", "测量 erp-tcp 和 erp-api 各一次", "failing", "measured again"),
         "restart": (
             "starts service 'erp' from the allow-list: python -m tillwatch.lab.service start erp",
+            "启动允许列表中的服务“erp”：python -m tillwatch.lab.service start erp",
             "not running",
             "running",
         ),
-        "verify": ("waits until erp-api succeeds twice, at most 60 s", "", ""),
-        "recheck": ("runs audit orders-chaoyang", "4 differences", ""),
-        "repair": ("posts 3 orders and corrects 1 in ERP (Tryton)", "", ""),
-        "tell": ("asks a person", "", ""),
-        "end": ("ends pid 4312 (nightly-report) with TERM", "187.4 % CPU", "ended"),
+        "verify": ("waits until it succeeds twice, at most 60 s", "等待连续两次成功，最多 60 秒", "", ""),
+        "recheck": ("runs audit orders-chaoyang", "运行对账 orders-chaoyang", "4 differences", ""),
+        "repair": ("posts 3 orders and corrects 1 in ERP (Tryton)", "向 ERP（Tryton）补传 3 单，更正 1 单", "", ""),
+        "tell": ("asks a person", "请人工处理", "", ""),
+        "end": (
+            "ends pid 4312 (nightly-report) with TERM",
+            "以 TERM 结束进程 4312（nightly-report）",
+            "187.4 % CPU",
+            "ended",
+        ),
     }
     steps = []
     for step in card.steps:
-        summary, current, proposed = what[step.id]
+        english, chinese, current, proposed = what[step.id]
         items = (
             tuple({"order": reference, "now": "–", "then": "confirmed sale"} for reference in LOST)
             if step.id == "repair"
@@ -723,12 +738,11 @@ def _plan(card: RunbookCard) -> DryRun:
                 title=step.title,
                 action=step.action,
                 effect=step.effect,
-                summary=summary,
+                summary={"en": english, "zh": chinese},
                 current=current,
                 proposed=proposed,
                 items=items,
                 items_total=4 if items else 0,
-                undo=step.undo,
                 approval=step.approval,
                 previewed=step.id != "tell",
             )

@@ -253,14 +253,14 @@ class _Runbooks(_Part):
             raise UsageError(f"there is no run {run}")
         return self.world.started[run]
 
-    def approve(self, run: int, actor: str, role: str, decision: str) -> object:
+    def approve(self, run: int, actor: str, role: str, decision: str, *, digest: str) -> object:
         self.get(run)
-        self.world.order("approve", run, actor, role, decision)
+        self.world.order("approve", run, actor, role, decision, digest)
         return None
 
-    def confirm_manual(self, run: int, step: str, actor: str, text: str) -> object:
+    def confirm_manual(self, run: int, step: str, actor: str, text: str, *, done: bool) -> object:
         self.get(run)
-        self.world.order("confirm", run, step, actor, text)
+        self.world.order("confirm", run, step, actor, text, done)
         return None
 
     def stop(self, run: int, actor: str) -> object:
@@ -268,9 +268,9 @@ class _Runbooks(_Part):
         self.world.order("stop", run, actor)
         return None
 
-    def resume(self, run: int, actor: str) -> object:
+    def resume(self, run: int, actor: str, *, decision: str) -> object:
         self.get(run)
-        self.world.order("resume", run, actor)
+        self.world.order("resume", run, actor, decision)
         return None
 
 

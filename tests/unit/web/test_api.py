@@ -67,11 +67,15 @@ def test_a_run_has_the_public_shape(bad_night: World) -> None:
         (
             "/api/v1/runs/1/approve",
             {"actor": "bob", "role": "oncall-lead"},
-            ("approve", 1, "bob", "oncall-lead", "approve"),
+            ("approve", 1, "bob", "oncall-lead", "approve", ""),
         ),
-        ("/api/v1/runs/1/confirm", {"actor": "bob", "step": "tell", "text": "ok"}, ("confirm", 1, "tell", "bob", "ok")),
+        (
+            "/api/v1/runs/1/confirm",
+            {"actor": "bob", "step": "tell", "text": "ok"},
+            ("confirm", 1, "tell", "bob", "ok", True),
+        ),
         ("/api/v1/runs/1/stop", {"actor": "bob"}, ("stop", 1, "bob")),
-        ("/api/v1/runs/2/resume", {"actor": "bob"}, ("resume", 2, "bob")),
+        ("/api/v1/runs/2/resume", {"actor": "bob"}, ("resume", 2, "bob", "")),
     ],
 )
 def test_every_order_reaches_its_desk(bad_night: World, path: str, body: object, order: tuple[object, ...]) -> None:

@@ -202,7 +202,9 @@ def _poisoned(world: World) -> World:
     )
     world.reports[7] = replace(world.reports[7], reason=PAYLOAD, differences=(difference,), strategy=PAYLOAD)
     for name, card in list(world.cards.items()):
-        steps_shown = tuple(replace(step, prose={"en": PAYLOAD}, title={"en": PAYLOAD}) for step in card.steps)
+        steps_shown = tuple(
+            replace(step, prose={"en": PAYLOAD}, title={"en": PAYLOAD}, undo={"en": PAYLOAD}) for step in card.steps
+        )
         params = (
             *card.params,
             ParamField(name="extra", title={"en": PAYLOAD}, type="string", default=PAYLOAD, choices=(PAYLOAD,)),
@@ -220,7 +222,12 @@ def _poisoned(world: World) -> World:
         plan = world.plans[name]
         planned = tuple(
             replace(
-                step, summary=PAYLOAD, current=PAYLOAD, proposed=PAYLOAD, error=PAYLOAD, items=({PAYLOAD: PAYLOAD},)
+                step,
+                summary={"en": PAYLOAD},
+                current=PAYLOAD,
+                proposed=PAYLOAD,
+                error=PAYLOAD,
+                items=({PAYLOAD: PAYLOAD},),
             )
             for step in plan.steps
         )

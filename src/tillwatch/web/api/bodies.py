@@ -58,8 +58,17 @@ class StartBody(ActorBody):
 class ApproveBody(ActorBody):
     role: Name
     decision: Literal["approve", "reject"] = "approve"
+    #: Of the plan that was looked at; a vote for another one is refused. Left out, it is the plan as it is now.
+    digest: Annotated[str, StringConstraints(max_length=128, pattern=r"^[0-9a-f]*$")] = ""
 
 
 class ConfirmBody(ActorBody):
     step: Name
     text: LongText
+    #: False when it could not be done: the step then counts as failed.
+    done: bool = True
+
+
+class ResumeBody(ActorBody):
+    #: What a person found out about the step nobody knows the outcome of; without it a failed step is tried again.
+    decision: Literal["", "done", "retry", "undo"] = ""

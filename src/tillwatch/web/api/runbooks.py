@@ -5,7 +5,7 @@ from http import HTTPStatus
 from fastapi import APIRouter
 
 from tillwatch.web.api import documents
-from tillwatch.web.api.bodies import ActorBody, ApproveBody, ConfirmBody, Id, Limit, PlanBody, StartBody
+from tillwatch.web.api.bodies import ActorBody, ApproveBody, ConfirmBody, Id, Limit, PlanBody, ResumeBody, StartBody
 from tillwatch.web.handling import PAGE_SIZE, RunHere, ServicesHere
 
 router = APIRouter(prefix="/api/v1", tags=["runbooks"])
@@ -49,13 +49,13 @@ def run_show(services: ServicesHere, run: Id) -> documents.Document:
 
 @router.post("/runs/{run}/approve")
 def approve(services: ServicesHere, run: RunHere, body: ApproveBody) -> documents.Document:
-    services.runbooks.approve(run, body.actor, body.role, body.decision)
+    services.runbooks.approve(run, body.actor, body.role, body.decision, digest=body.digest)
     return documents.run(services.runbooks.get(run))
 
 
 @router.post("/runs/{run}/confirm")
 def confirm(services: ServicesHere, run: RunHere, body: ConfirmBody) -> documents.Document:
-    services.runbooks.confirm_manual(run, body.step, body.actor, body.text)
+    services.runbooks.confirm_manual(run, body.step, body.actor, body.text, done=body.done)
     return documents.run(services.runbooks.get(run))
 
 
@@ -66,6 +66,7 @@ def stop(services: ServicesHere, run: RunHere, body: ActorBody) -> documents.Doc
 
 
 @router.post("/runs/{run}/resume")
-def resume(services: ServicesHere, run: RunHere, body: ActorBody) -> documents.Document:
-    services.runbooks.resume(run, body.actor)
+def resume(services: ServicesHere, run: RunHere, body: ResumeBody) -> documents.Document:
+    """409 when the run is over; 422 when it needs a decision and none came along."""
+    services.runbooks.resume(run, body.actor, decision=body.decision)
     return documents.run(services.runbooks.get(run))

@@ -12,6 +12,7 @@ MESSAGES: Mapping[str, Text] = {
     "done.approved": Text("Approved. The run goes on.", "已批准，继续执行。"),
     "done.rejected": Text("Rejected.", "已拒绝。"),
     "done.confirmed": Text("Confirmed. The run goes on.", "已确认，继续执行。"),
+    "done.given_up": Text("Recorded. The step counts as failed.", "已记录，此步骤按失败处理。"),
     "done.stopping": Text("The run stops before its next effect.", "将在下一次改动前停止。"),
     "done.resumed": Text("The run goes on.", "已继续执行。"),
     "done.started": Text("Started. This page follows it live.", "已开始，本页实时更新。"),

@@ -88,6 +88,7 @@ MESSAGES: Mapping[str, Text] = {
     "delivery_state.rejected": Text("rejected", "被拒绝"),
     "delivery_state.unknown": Text("outcome unknown", "结果未知"),
     "delivery_state.cancelled": Text("cancelled", "已取消"),
+    "delivery_state.retry": Text("to be tried again", "将重试"),
     "delivery_kind.opened": Text("opened", "新事件"),
     "delivery_kind.updated": Text("updated", "事件更新"),
     "delivery_kind.resolved": Text("resolved", "已解决"),

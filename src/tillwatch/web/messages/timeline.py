@@ -29,5 +29,20 @@ MESSAGES: Mapping[str, Text] = {
     "timeline.resolved": Text(
         "Resolved: every alert was ended by its own source", "已解决：所有告警均由各自的来源宣告恢复"
     ),
+    "timeline.run_requested": Text("Runbook “{title}” requested", "发起预案“{title}”"),
+    "timeline.run_started": Text("Runbook “{title}” started", "预案“{title}”开始执行"),
+    "timeline.run_waiting_approval": Text(
+        "Runbook “{title}” waits for approval of step “{step}”", "预案“{title}”等待审批步骤“{step}”"
+    ),
+    "timeline.run_waiting_manual": Text(
+        "Runbook “{title}” waits for a person at step “{step}”", "预案“{title}”在步骤“{step}”等待人工操作"
+    ),
+    "timeline.run_voted": Text("Voted on step “{step}”: {decision}", "对步骤“{step}”表决：{decision}"),
+    "timeline.run_confirmed": Text("Step “{step}” done by hand", "步骤“{step}”已由人工完成"),
+    "timeline.run_stopped": Text("Runbook “{title}” told to stop", "要求停止预案“{title}”"),
+    "timeline.run_reopened": Text("Runbook “{title}” goes on", "预案“{title}”继续执行"),
+    "timeline.run_compensating": Text("Runbook “{title}” takes back what it did", "预案“{title}”正在回退"),
+    "timeline.run_finished": Text("Runbook “{title}”: {state}", "预案“{title}”：{state}"),
+    "timeline.delivery": Text("Notification “{notice}” on {channel}: {result}", "通知“{notice}”经 {channel}：{result}"),
     "timeline.resolved_by_hand": Text("Resolved by hand", "手动解决"),
 }

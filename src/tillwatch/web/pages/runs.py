@@ -27,7 +27,7 @@ def show(request: Request, pages: PagesHere, run: int) -> Response:
 @router.post("/{run}/approve")
 def approve(request: Request, pages: PagesHere, run: RunHere, form: FormHere) -> Response:
     actor, decision = form.text("actor"), form.text("decision")
-    pages.services.runbooks.approve(run, actor, form.text("role"), decision)
+    pages.services.runbooks.approve(run, actor, form.text("role"), decision, digest=form.optional("digest"))
     done = "approved" if decision == "approve" else "rejected"
     return pages.redirect(request, f"/runs/{run}?done={done}", actor=actor)
 
@@ -35,8 +35,9 @@ def approve(request: Request, pages: PagesHere, run: RunHere, form: FormHere) ->
 @router.post("/{run}/confirm")
 def confirm(request: Request, pages: PagesHere, run: RunHere, form: FormHere) -> Response:
     actor, step, text = form.text("actor"), form.text("step"), form.text("text")
-    pages.services.runbooks.confirm_manual(run, step, actor, text)
-    return pages.redirect(request, f"/runs/{run}?done=confirmed", actor=actor)
+    done = form.optional("outcome") != "failed"
+    pages.services.runbooks.confirm_manual(run, step, actor, text, done=done)
+    return pages.redirect(request, f"/runs/{run}?done={'confirmed' if done else 'given_up'}", actor=actor)
 
 
 @router.post("/{run}/stop")
@@ -49,5 +50,5 @@ def stop(request: Request, pages: PagesHere, run: RunHere, form: FormHere) -> Re
 @router.post("/{run}/resume")
 def resume(request: Request, pages: PagesHere, run: RunHere, form: FormHere) -> Response:
     actor = form.text("actor")
-    pages.services.runbooks.resume(run, actor)
+    pages.services.runbooks.resume(run, actor, decision=form.optional("decision"))
     return pages.redirect(request, f"/runs/{run}?done=resumed", actor=actor)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from tillwatch.model.runbook import Run, RunState, StepRecord
+from tillwatch.runbook.cards import StepPlan
 from tillwatch.web.language import Texts
 from tillwatch.web.views.levels import OF_STEP, Level
 
@@ -35,6 +36,11 @@ class WaitingView:
     not_requester: bool
     ask: Mapping[str, str]
     expires_at: datetime | None
+    #: How many approvals are needed, and what exactly is signed.
+    count: int = 1
+    digest: str = ""
+    #: What the step would do now, found out when the run came to it.
+    preview: StepPlan | None = None
 
 
 def step_views(run: Run, t: Texts) -> list[StepView]:
@@ -70,15 +76,47 @@ def waiting_view(run: Run) -> WaitingView | None:
     step = str(waiting.get("step", ""))
     titles = {record.id: record.title for record in run.steps}
     ask = waiting.get("ask")
+    if isinstance(ask, Mapping) and isinstance(ask.get("ask"), Mapping):
+        ask = ask["ask"]
+    count = waiting.get("count")
     return WaitingView(
         kind=kinds[run.state],
         step=step,
         title=titles.get(step, {}),
         role=str(waiting.get("role", "")),
         not_requester=bool(waiting.get("not_requester")),
-        ask={str(key): str(text) for key, text in ask.items()} if isinstance(ask, Mapping) else {},
+        ask=_texts(ask),
         expires_at=_instant(waiting.get("expires_at")),
+        count=count if isinstance(count, int) else 1,
+        digest=str(waiting.get("digest", "")),
+        preview=_preview(waiting.get("preview"), step, titles.get(step, {})),
     )
+
+
+def _preview(value: object, step: str, title: Mapping[str, str]) -> StepPlan | None:
+    """The preview a run stored when it began to wait: JSON, so nothing is taken for granted."""
+    if not isinstance(value, Mapping):
+        return None
+    items = value.get("items")
+    rows = tuple(item for item in items if isinstance(item, Mapping)) if isinstance(items, list | tuple) else ()
+    total = value.get("items_total")
+    return StepPlan(
+        id=step,
+        title=title,
+        action=str(value.get("action", "")),
+        effect=str(value.get("effect", "")),
+        summary=_texts(value.get("summary")),
+        current=str(value.get("current", "")),
+        proposed=str(value.get("proposed", "")),
+        items=rows,
+        items_total=total if isinstance(total, int) else len(rows),
+        previewed=bool(value.get("previewed", True)),
+        error=str(value.get("error", "")),
+    )
+
+
+def _texts(value: object) -> Mapping[str, str]:
+    return {str(language): str(text) for language, text in value.items()} if isinstance(value, Mapping) else {}
 
 
 def _instant(value: object) -> datetime | None:

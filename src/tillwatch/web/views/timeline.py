@@ -7,6 +7,8 @@ from datetime import datetime
 from tillwatch.config.schema import ChainConfig
 from tillwatch.incident.telling import SYSTEM
 from tillwatch.model.incident import TimelineEntry
+from tillwatch.model.notice import DeliveryState
+from tillwatch.model.runbook import RunState
 from tillwatch.web.formats import Formats
 from tillwatch.web.language import ENGLISH, Texts
 from tillwatch.web.views.names import channel_names, component_name
@@ -19,13 +21,21 @@ GROUPS: Mapping[str, str] = {
     "alert_silent": "bad",
     "severity_raised": "bad",
     "nobody_told": "bad",
+    "run_compensating": "bad",
     "runbooks_unavailable": "bad",
     "alert_resolved": "good",
     "resolved": "good",
     "acknowledged": "person",
     "assigned": "person",
     "note": "person",
+    "run_requested": "person",
+    "run_voted": "person",
+    "run_confirmed": "person",
+    "run_stopped": "person",
+    "run_reopened": "person",
 }
+#: Who acts when no person does.
+MACHINES = frozenset({"", SYSTEM, "runbook"})
 #: What a person or a program said in its own words; shown as it is, below the sentence.
 _QUOTES = ("text", "error")
 
@@ -49,16 +59,24 @@ def entry_views(entries: Sequence[TimelineEntry], config: ChainConfig, t: Texts,
 
 
 def _view(entry: TimelineEntry, config: ChainConfig, t: Texts, f: Formats) -> EntryView:
-    by_person = entry.actor not in ("", SYSTEM)
+    by_person = entry.actor not in MACHINES
     return EntryView(
         at=entry.at,
-        group=GROUPS.get(entry.kind, ""),
+        group=_group(entry),
         text=_text(entry, config, t, f, by_person=by_person),
         actor=entry.actor if by_person else "",
         quote=_quote(entry, by_person=by_person),
         run=_number(entry.data.get("run")),
         audit_run=_number(entry.data.get("audit_run")),
     )
+
+
+def _group(entry: TimelineEntry) -> str:
+    if entry.kind == "run_finished":
+        return "good" if entry.data.get("state") == RunState.SUCCEEDED.value else "bad"
+    if entry.kind == "delivery":
+        return "" if entry.data.get("result") == DeliveryState.DELIVERED.value else "bad"
+    return GROUPS.get(entry.kind, "")
 
 
 def _text(entry: TimelineEntry, config: ChainConfig, t: Texts, f: Formats, *, by_person: bool) -> str:
@@ -75,6 +93,7 @@ def _text(entry: TimelineEntry, config: ChainConfig, t: Texts, f: Formats, *, by
         return f"{entry.kind} ({facts})" if facts else entry.kind
     values = {name: str(value) for name, value in data.items()}
     channels = channel_names(config, t)
+    title = data.get("title", "")
     values |= {
         "what": _what(data, t),
         "component": component_name(config, str(data.get("component", "")), t),
@@ -83,6 +102,11 @@ def _text(entry: TimelineEntry, config: ChainConfig, t: Texts, f: Formats, *, by
         "before": t.or_raw("severity", str(data.get("before", ""))),
         "after": t.or_raw("severity", str(data.get("after", ""))),
         "notice": t.or_raw("delivery_kind", str(data.get("notice", ""))),
+        "title": t.name(title, str(data.get("runbook", ""))) if isinstance(title, Mapping) else str(title),
+        "decision": t.or_raw("vote", str(data.get("decision", ""))),
+        "state": t.or_raw("run.state", str(data.get("state", ""))),
+        "result": t.or_raw("delivery_state", str(data.get("result", ""))),
+        "channel": channels.get(str(data.get("channel", "")), str(data.get("channel", ""))),
         "channels": t("list").join(channels.get(str(one), str(one)) for one in _list(data.get("channels"))),
     }
     return t.loosely(key, values)
@@ -96,8 +120,12 @@ def _what(data: Mapping[str, object], t: Texts) -> str:
 def _quote(entry: TimelineEntry, *, by_person: bool) -> str:
     if by_person and entry.data.get("reason"):
         return str(entry.data["reason"])
-    if entry.kind == "nobody_told":
+    if entry.kind in ("nobody_told", "run_compensating"):
         return str(entry.data.get("reason", ""))
+    if entry.kind == "run_finished" and entry.data.get("state") != RunState.SUCCEEDED.value:
+        return str(entry.data.get("reason", ""))
+    if entry.kind == "delivery" and entry.data.get("result") != DeliveryState.DELIVERED.value:
+        return f"{entry.data.get('code', '')} {entry.data.get('detail', '')}".strip()
     return next((str(entry.data[name]) for name in _QUOTES if entry.data.get(name)), "")
 
 
