@@ -185,9 +185,7 @@ def _interrupted(number: int, step: PlannedStep, record: StepRecord) -> Decision
     return Do(number=number, again=True)
 
 
-def _approval(
-    number: int, step: PlannedStep, arguments: object, row: RunRow, situation: Situation
-) -> Decision | None:
+def _approval(number: int, step: PlannedStep, arguments: object, row: RunRow, situation: Situation) -> Decision | None:
     """None when enough people signed exactly this."""
     rule = step.approval
     assert rule is not None

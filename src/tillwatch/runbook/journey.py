@@ -9,7 +9,6 @@ from sqlalchemy import Connection
 
 from tillwatch.clock import Clock
 from tillwatch.errors import ActionError
-from tillwatch.model.incident import TimelineEntry
 from tillwatch.model.runbook import Phase, RunState, StepRecord, StepState
 from tillwatch.runbook import engine, template
 from tillwatch.runbook.actions.base import Happened
@@ -17,7 +16,7 @@ from tillwatch.runbook.calling import Answer, Caller, Ended
 from tillwatch.runbook.leash import Halt, Leash
 from tillwatch.runbook.plan import preview
 from tillwatch.runbook.snapshot import PlannedCheck, PlannedStep, Snapshot
-from tillwatch.store import incidents, run_records, runs
+from tillwatch.store import run_records, runs
 from tillwatch.store.db import Database
 from tillwatch.store.runs import Claim, LeaseLost, RunRow
 
@@ -28,7 +27,12 @@ _NO_DEADLINE = float("inf")
 #: What the timeline of an incident tells of a run.
 _TOLD = {"started", "waiting_approval", "waiting_manual", "compensating", "finished"}
 
+#: Who acts when no person does.
+ENGINE = "runbook"
+
 T = TypeVar("T")
+#: (connection, incident, kind, actor, data): adds an entry to an incident's timeline in the caller's transaction.
+Timeline = Callable[[Connection, int, str, str, Mapping[str, object]], object]
 
 
 class LetGo(Exception):
@@ -45,6 +49,7 @@ class Journey:
         leash: Leash,
         database: Database,
         clock: Clock,
+        timeline: Timeline,
         observe: Callable[[int, str], None],
     ) -> None:
         self._claim = claim
@@ -53,6 +58,7 @@ class Journey:
         self._leash = leash
         self._database = database
         self._clock = clock
+        self._timeline = timeline
         self._observe = observe
 
     def go(self) -> RunState:
@@ -116,11 +122,10 @@ class Journey:
         def guarded(connection: Connection) -> T:
             now = self._database.now(connection)
             value = job(connection, now)
-            run_records.record(
-                connection, self._claim.run, at=now, actor=self._claim.owner, kind=kind, data=data
-            )
+            run_records.record(connection, self._claim.run, at=now, actor=self._claim.owner, kind=kind, data=data)
             if incident is not None and kind in _TOLD:
-                tell(connection, incident, now, f"run_{kind}", "", self._plan, self._claim.run, data)
+                told = about(self._plan, self._claim.run, data)
+                self._timeline(connection, incident, f"run_{kind}", ENGINE, told)
             return value
 
         value = self._database.write(guarded)
@@ -241,9 +246,7 @@ class Journey:
             except ActionError as error:
                 return str(error), {}
             return "" if held else words or f"not true: {check.condition}", {}
-        answer = self._caller.do(
-            check.call, context, key=self._key(step, phase), seconds_left=self._seconds_left()
-        )
+        answer = self._caller.do(check.call, context, key=self._key(step, phase), seconds_left=self._seconds_left())
         self._let_go_if_ended_by_us(answer)
         if answer.ended is Ended.DONE:
             return "", answer.output
@@ -277,9 +280,7 @@ class Journey:
         assert step.undo is not None
         assert step.undo.check is not None
         self._observe(self._claim.run, f"verifying_undo:{step.id}")
-        error, _, _ = self._until_true(
-            step, step.undo.check, Phase.VERIFY_UNDO, self._undo_context(row, number)
-        )
+        error, _, _ = self._until_true(step, step.undo.check, Phase.VERIFY_UNDO, self._undo_context(row, number))
         if error:
             self._set_step("undo_failed", number, state=StepState.FAILED, error=error)
         else:
@@ -448,18 +449,6 @@ def _after_asking(happened: Happened, told: Answer, first: Answer) -> Answer:
     return dataclasses.replace(first, ended=Ended.UNKNOWN, error=reason)
 
 
-def tell(
-    connection: Connection,
-    incident: int,
-    now: datetime,
-    kind: str,
-    actor: str,
-    plan: Snapshot,
-    run: int,
-    data: Mapping[str, object],
-) -> None:
-    """Add one entry about the run to the incident's timeline."""
-    entry = TimelineEntry(
-        at=now, kind=kind, actor=actor, data={"run": run, "runbook": plan.runbook, "title": plan.title, **data}
-    )
-    incidents.append(connection, incident, [entry])
+def about(plan: Snapshot, run: int, data: Mapping[str, object]) -> dict[str, object]:
+    """What a timeline entry says about a run."""
+    return {"run": run, "runbook": plan.runbook, "title": plan.title, **data}

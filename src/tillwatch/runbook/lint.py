@@ -10,7 +10,8 @@ from pydantic import ValidationError
 from tillwatch.config.bind import bind, did_you_mean
 from tillwatch.config.schema import ChainConfig
 from tillwatch.config.yaml import Mapping as Table
-from tillwatch.config.yaml import Node, Place, Scalar, Sequence as Items
+from tillwatch.config.yaml import Node, Place, Scalar
+from tillwatch.config.yaml import Sequence as Items
 from tillwatch.errors import Problem, RunbookError, UsageError
 from tillwatch.model.runbook import Effect
 from tillwatch.runbook import template
@@ -291,5 +292,3 @@ def _param_problems(name: str, param: Param) -> Iterator[str]:
         if not _PROPOSAL.fullmatch(source):
             allowed = "incident.id, incident.component, alert.labels.NAME or alert.evidence.NAME"
             yield f"params.{name}.from: '{source}' is not known; use {allowed}"
-
-

@@ -117,9 +117,7 @@ def _node(text: str, file: str, first_line: int, problems: list[Problem]) -> Nod
         return None
 
 
-def _sections(
-    lines: Sequence[str], file: str, first_line: int, problems: list[Problem]
-) -> tuple[str, list[Section]]:
+def _sections(lines: Sequence[str], file: str, first_line: int, problems: list[Problem]) -> tuple[str, list[Section]]:
     """(the prose above the first heading, the sections)."""
     tokens = MarkdownIt("commonmark").parse("\n".join(lines))
     sections: list[Section] = []

@@ -101,9 +101,7 @@ def _check(verify: Verify | None, registry: Registry) -> PlannedCheck | None:
 def _undo(undo: Undo | None, registry: Registry) -> PlannedUndo | None:
     if undo is None or not undo.do:
         return None
-    return PlannedUndo(
-        call=_call(undo.do, undo.with_, undo.timeout, registry), check=_check(undo.verify, registry)
-    )
+    return PlannedUndo(call=_call(undo.do, undo.with_, undo.timeout, registry), check=_check(undo.verify, registry))
 
 
 def _done(within: timedelta, registry: Registry) -> PlannedStep:

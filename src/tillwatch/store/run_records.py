@@ -147,9 +147,7 @@ def switched_off(connection: Connection, runbook: str) -> Switch | None:
     return Switch(runbook=found.runbook, actor=found.actor, reason=found.reason, at=found.at)
 
 
-def set_switch(
-    connection: Connection, runbook: str, *, is_on: bool, actor: str, reason: str, now: datetime
-) -> None:
+def set_switch(connection: Connection, runbook: str, *, is_on: bool, actor: str, reason: str, now: datetime) -> None:
     values = {"is_on": is_on, "actor": actor, "reason": reason, "at": now}
     connection.execute(
         upsert(connection, runbook_switches)

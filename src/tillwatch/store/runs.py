@@ -214,7 +214,9 @@ def change_unclaimed(connection: Connection, run: int, **values: Any) -> None:
     connection.execute(update(runbook_runs).where(runbook_runs.c.id == run).values(values))
 
 
-def reopen(connection: Connection, run: int, number: int, *, step: Mapping[str, Any], values: Mapping[str, Any]) -> None:
+def reopen(
+    connection: Connection, run: int, number: int, *, step: Mapping[str, Any], values: Mapping[str, Any]
+) -> None:
     """Put a run that needs a person back to work, as that person decided."""
     connection.execute(
         update(runbook_runs)

@@ -6,7 +6,7 @@
 """
 
 import enum
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import ClassVar, Generic, Protocol, TypeVar
@@ -15,6 +15,7 @@ import httpx
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import Connection
 
+from tillwatch.audit.sending import Preview
 from tillwatch.clock import Clock
 from tillwatch.config.schema import ChainConfig
 from tillwatch.errors import ActionError
@@ -90,8 +91,12 @@ class AuditRuns(Protocol):
 
 
 class Repairs(Protocol):
-    def plan_repair(self, run_id: int) -> RepairPlan: ...
-    def apply_repair(self, plan_id: int, *, limit: int, actor: str, stop: Callable[[], bool]) -> RepairResult: ...
+    def plan_repair(self, run_id: int, *, actor: str) -> RepairPlan: ...
+    def get(self, plan_id: int) -> RepairPlan: ...
+    def preview(self, plan_id: int) -> Iterable[Preview]: ...
+    def apply_repair(
+        self, plan_id: int, *, actor: str, limit: int | None, stop: Callable[[], bool]
+    ) -> RepairResult: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,7 +159,11 @@ class Action(Generic[P]):
         return Occurrence(state=Happened.UNKNOWN, reason=f"action '{self.name}' cannot tell what became of {ctx.key}")
 
 
-def needed(service: object, what: str) -> None:
-    """Raise ActionError when the composition root gave no such service."""
+S = TypeVar("S")
+
+
+def needed(service: S | None, what: str) -> S:
+    """The service. Raises ActionError when the composition root gave none."""
     if service is None:
         raise ActionError(f"this process has no {what}; run the runbook on the server or from the chain directory")
+    return service
