@@ -75,12 +75,10 @@ class FakeSource:
 
         def batches() -> Iterator[list[Row]]:
             self.before(number)
-            wanted = None if keys is None else [tuple(sorted(key.items())) for key in keys]
-            rows = []
+            rows: list[Row] = []
             for row in self.rows(dataset):
-                chosen = dict(row) if fields is None else {name: row[name] for name in fields if name in row}
-                if wanted is None or tuple(sorted((name, row[name]) for name in keys[0])) in wanted:
-                    rows.append(chosen)
+                if keys is None or any(all(row[name] == key[name] for name in key) for key in keys):
+                    rows.append(dict(row) if fields is None else {name: row[name] for name in fields if name in row})
             for start in range(0, len(rows), self.batch_rows):
                 batch = rows[start : start + self.batch_rows]
                 given[0] += len(batch)
@@ -180,7 +178,7 @@ class FakeSources:
     def __init__(self, *sources: FakeSource) -> None:
         self._sources = {source.id: source for source in sources}
 
-    def get(self, system: str) -> FakeSource:
+    def get(self, system: str) -> Any:
         return self._sources[system]
 
 

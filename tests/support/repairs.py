@@ -14,12 +14,13 @@ from tillwatch.clock import ManualClock
 from tillwatch.config.schema import Audit, Field, Side
 from tillwatch.config.yaml import Mapping, parse
 from tillwatch.metrics import Metrics
+from tillwatch.model.audit import Row
 from tillwatch.model.repair import RepairItem, RepairResult
 from tillwatch.sources.documents import Line
 from tillwatch.store import repairs as records
 from tillwatch.store.db import Database
 
-LINES = [
+LINES: list[Row] = [
     {"order_ref": "CY-1", "sku": "001", "quantity": Decimal(2), "price": Decimal("3.50")},
     {"order_ref": "CY-2", "sku": "001", "quantity": Decimal(1), "price": Decimal("3.50")},
     {"order_ref": "CY-2", "sku": "002", "quantity": Decimal("0.5"), "price": Decimal("10.00")},
@@ -60,7 +61,7 @@ class OrdersBench:
     """A till with three orders and an ERP that has one right, one wrong and one not at all."""
 
     def __init__(self, database: Database, clock: ManualClock, spec: Audit | None = None) -> None:
-        orders = [
+        orders: list[Row] = [
             {"order_ref": "CY-1", "amount": Decimal("7.00"), "quantity": Decimal(2)},
             {"order_ref": "CY-2", "amount": Decimal("8.50"), "quantity": Decimal("1.5")},
             {"order_ref": "CY-3", "amount": Decimal("40.00"), "quantity": Decimal(4)},
@@ -98,8 +99,8 @@ class OrdersBench:
 
 
 @pytest.fixture
-def orders_bench(database: Database, clock: ManualClock) -> Iterator[OrdersBench]:
-    """On SQLite and on PostgreSQL."""
-    bench = OrdersBench(database, clock)
+def orders_bench(sqlite_database: Database, clock: ManualClock) -> Iterator[OrdersBench]:
+    """On SQLite; tests/integration/audit repairs on PostgreSQL too."""
+    bench = OrdersBench(sqlite_database, clock)
     yield bench
     bench.runner.stop()

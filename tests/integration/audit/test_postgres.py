@@ -65,7 +65,7 @@ class Bench:
             self.till.execute(till)
             self.till.commit()
         if erp:
-            self.erp.execute(erp)  # type: ignore[call-overload]
+            self.erp.execute(erp)
 
     def run(self) -> AuditReport:
         return self.runner.run("stock")
