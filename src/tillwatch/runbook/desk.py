@@ -43,7 +43,7 @@ class TargetHeld(RefusedError):
 
 
 class RunbookDesk:
-    """Raises UsageError for what does not exist, RefusedError when policy says no, StoreError when nothing was stored."""
+    """UsageError: it does not exist. RefusedError: policy says no. StoreError: nothing was stored."""
 
     def __init__(
         self,

@@ -91,7 +91,7 @@ class FrontMatter(Strict):
     stop: Both
     #: Who decides when this does not help.
     decides: Both
-    params: dict[str, Param] = {}
+    params: Annotated[dict[str, Param], Key(default_factory=dict)]
     #: The target only one run may hold.
     lock: Annotated[str, Key(min_length=1)]
     limits: Limits = Limits()

@@ -1,9 +1,9 @@
 """What comes next in a run: a pure function of the journal, the plan and the time. The worker only carries it out.
 
 Forward, step by step: condition, approval, do, verify. Backward, in reverse order of the steps that were *started* (an
-interrupted step may have acted): undo, verify the undo. Where a run stands is written before anything happens, so whoever
-reads the journal after a crash decides the same thing the dead worker would have decided, except that an effect which must
-not happen twice is first asked whether it happened.
+interrupted step may have acted): undo, verify the undo. Where a run stands is written before anything happens, so
+whoever reads the journal after a crash decides what the dead worker would have decided, except that an effect which
+must not happen twice is first asked whether it happened.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Parameters: a value proposed by an incident or typed by a person is checked the same way, and looked up, never trusted."""
+"""Parameters: a value proposed by an incident or typed by a person is checked the same way, never trusted."""
 
 import re
 from collections.abc import Mapping, Sequence

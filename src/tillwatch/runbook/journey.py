@@ -1,4 +1,4 @@
-"""One worker's way through one run: read the journal, decide, write what is about to happen, do it, write what happened."""
+"""One worker's way through one run: read, decide, write what is about to happen, do it, write what happened."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -428,7 +428,7 @@ class Journey:
         return False
 
     def _let_go_if_ended_by_us(self, answer: Answer) -> None:
-        """A call that our own shutdown ended proves nothing: the journal still says it runs, so it is taken up again."""
+        """A call our own shutdown ended proves nothing: the journal says it runs, so it is taken up again."""
         if answer.ended is not Ended.DONE and self._leash.halt in {Halt.LOST, Halt.SHUTDOWN}:
             self._let_go()
 

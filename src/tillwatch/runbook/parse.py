@@ -1,7 +1,7 @@
 """From Markdown to a runbook: only ```step blocks execute, everything else is text for people.
 
-`NAME.md` holds front matter, steps and the Chinese prose; `NAME.en.md` holds the English prose under the same headings and
-nothing that could disagree with it.
+`NAME.md` holds front matter, steps and the Chinese prose; `NAME.en.md` holds the English prose under the same headings
+and nothing that could disagree with it.
 """
 
 import hashlib

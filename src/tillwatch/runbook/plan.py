@@ -1,4 +1,4 @@
-"""From a runbook and its parameters to a plan: the snapshot that is signed and run, and the dry run people read first."""
+"""From a runbook and its parameters to a plan: the snapshot that is signed and run, and the dry run to read first."""
 
 from collections.abc import Mapping
 from datetime import timedelta

@@ -1,8 +1,8 @@
 """Templates and conditions of runbook files: text in, text out, and nothing else is possible.
 
-A template is written by the owner of a repository file and never taken from an alert. It may name parameters (`p`), targets
-of the inventory (`t`) and outputs of earlier steps (`s`), compare and join them. The tree is checked node by node before
-it is compiled: no loops, no arithmetic, no calls, no filters, so that rendering is bounded by what is put in.
+A template is written by the owner of a repository file and never taken from an alert. It may name parameters (`p`),
+targets of the inventory (`t`) and outputs of earlier steps (`s`), compare and join them. The tree is checked node by
+node before it is compiled: no loops, no arithmetic, no calls, no filters; rendering is bounded by what is put in.
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""SQL of runbook runs. A worker writes only under its own lease: every such write names its epoch, and a lost lease raises."""
+"""SQL of runbook runs. A worker writes only under its lease: every write names its epoch, and a lost lease raises."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -19,6 +19,7 @@ REGISTRY = Registry(
         source.PlanRepair(),
         source.Replay(),
         source.Repair(),
+        sql.ReadSql(),
         sql.RunSql(),
         wait.WaitFor(),
     ]

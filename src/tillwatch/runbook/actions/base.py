@@ -1,7 +1,7 @@
 """What an action is. The frame owns timeout, retry, journal, redaction and the kill switch; an action only acts.
 
 1. `plan` reads and says what would happen; it never has an effect.
-2. `do` acts under `ctx.key`, which is the same for every attempt of the same step, and asks `ctx.stop()` before each item.
+2. `do` acts under `ctx.key`, the same for every attempt of a step, and asks `ctx.stop()` before each item.
 3. `happened` answers, for an effect that must not happen twice, whether it already did.
 """
 

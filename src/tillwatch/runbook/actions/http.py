@@ -56,7 +56,7 @@ class ProbeHttp(Action[ProbeParams]):
 class RequestParams(Params):
     method: Literal["POST", "PUT", "PATCH", "DELETE"] = "POST"
     target: str
-    json_body: Annotated[dict[str, str], Key(alias="json")] = {}
+    json_body: Annotated[dict[str, str], Key(alias="json", default_factory=dict)]
     expect: tuple[int, ...] = (200, 201, 202, 204)
     #: How to find out whether it happened when the answer was lost.
     happened: ProbeParams | None = None

@@ -78,7 +78,7 @@ class Repair(Action[RepairParams]):
 
     def plan(self, ctx: ActionContext[RepairParams]) -> PlanReport:
         plan = self._plan(ctx)
-        shown = []
+        shown: list[dict[str, object]] = []
         for preview in needed(ctx.services.repairs, "repairs").preview(plan.id):
             if len(shown) == MAX_ITEMS_SHOWN:
                 break

@@ -1,4 +1,4 @@
-"""Named SQL statements out of `runbooks/statements.yaml`: reviewed with the repository, bound, capped, never assembled."""
+"""Named SQL statements out of `runbooks/statements.yaml`: reviewed with the repository, bound, capped."""
 
 import os
 import re
@@ -34,7 +34,7 @@ class Statement(Strict):
     max_rows: Annotated[int, Key(ge=1, le=MAX_ROWS)] = 100
     timeout: Duration = timedelta(seconds=10)
     #: Name of each bound value and the regular expression it has to match.
-    params: dict[str, str] = {}
+    params: Annotated[dict[str, str], Key(default_factory=dict)]
 
 
 class StatementsFile(Strict):
@@ -43,7 +43,7 @@ class StatementsFile(Strict):
 
 class SqlParams(Params):
     statement: str
-    params: dict[str, str] = {}
+    params: Annotated[dict[str, str], Key(default_factory=dict)]
 
 
 class RunSql(Action[SqlParams]):
@@ -74,11 +74,25 @@ class RunSql(Action[SqlParams]):
             changed = connection.execute(text(found.sql), ctx.params.params).rowcount
             if changed > found.max_rows:
                 raise ActionError(
-                    f"statement '{found.id}' would change {changed} rows, more than {found.max_rows}; nothing was changed"
+                    f"statement '{found.id}' would change {changed} rows, more than {found.max_rows}; nothing was "
+                    "changed"
                 )
             return changed
 
         return {"count": _transaction(found, write, read_only=False)}
+
+
+class ReadSql(RunSql):
+    """As sql.run, for statements that only read; also good for verify."""
+
+    name: ClassVar[str] = "sql.read"
+    effect: ClassVar[Effect] = Effect.READ
+
+    def do(self, ctx: ActionContext[SqlParams]) -> Output:
+        found = statement(ctx.services.config, ctx.params)
+        if found.effect != "read":
+            raise ActionError(f"statement '{found.id}' has an effect; use sql.run")
+        return super().do(ctx)
 
 
 def statement(config: ChainConfig, params: SqlParams) -> Statement:
@@ -120,7 +134,8 @@ def _read(found: Statement, query: str, params: dict[str, str]) -> list[dict[str
             raise ActionError(f"statement '{found.id}' returns more than {found.max_rows} rows; make it narrower")
         return [{str(key): None if value is None else str(value) for key, value in row.items()} for row in rows]
 
-    return _transaction(found, read, read_only=True)
+    rows: list[dict[str, object]] = _transaction(found, read, read_only=True)
+    return rows
 
 
 def _transaction(found: Statement, work: Any, *, read_only: bool) -> Any:
