@@ -2,7 +2,6 @@
 
 import dataclasses
 import enum
-import importlib
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -17,6 +16,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from tillwatch.app import App, build
 from tillwatch.config.load import load
 from tillwatch.config.schema import ChainConfig
 from tillwatch.errors import TillwatchError
@@ -57,12 +57,12 @@ def config(ctx: typer.Context, *, secrets: bool = True) -> ChainConfig:
 
 
 @contextmanager
-def opened(ctx: typer.Context) -> Iterator[Any]:
+def opened(ctx: typer.Context) -> Iterator[App]:
     """The whole app on this chain directory: store, sources, probes, audits, runbooks. No loop runs in it.
 
     `with opened(ctx) as app:` closes it at the end. Raises ConfigError or StoreError when it cannot be opened.
     """
-    app = importlib.import_module("tillwatch.app").build(config(ctx))
+    app = build(config(ctx))
     try:
         yield app
     finally:

@@ -93,7 +93,7 @@ def export(
 def acknowledge(ctx: typer.Context, incident: Number, actor: Actor = "") -> None:
     """Say that somebody is on it; reminders stop."""
     with opened(ctx) as application:
-        _changed(ctx, application.config, application.services.desk.acknowledge(incident, _who(actor)))
+        _changed(ctx, application.config, application.desk.acknowledge(incident, _who(actor)))
 
 
 @app.command("assign")
@@ -105,7 +105,7 @@ def assign(
 ) -> None:
     """Say who works on it."""
     with opened(ctx) as application:
-        _changed(ctx, application.config, application.services.desk.assign(incident, _who(actor), assignee))
+        _changed(ctx, application.config, application.desk.assign(incident, _who(actor), assignee))
 
 
 @app.command("note")
@@ -117,7 +117,7 @@ def note(
 ) -> None:
     """Write something down; possible at any time."""
     with opened(ctx) as application:
-        _changed(ctx, application.config, application.services.desk.note(incident, _who(actor), text))
+        _changed(ctx, application.config, application.desk.note(incident, _who(actor), text))
 
 
 @app.command("resolve")
@@ -129,7 +129,7 @@ def resolve(
 ) -> None:
     """Close an incident whose sources are gone. Refused (exit code 4) while any of its alerts fires."""
     with opened(ctx) as application:
-        _changed(ctx, application.config, application.services.desk.resolve(incident, _who(actor), reason))
+        _changed(ctx, application.config, application.desk.resolve(incident, _who(actor), reason))
 
 
 def _who(actor: str) -> str:

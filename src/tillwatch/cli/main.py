@@ -9,7 +9,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from tillwatch import __version__
-from tillwatch.cli import alert, audit, channel, check, demo, incident, probe, repair, route, scaffold, source
+from tillwatch.cli import alert, audit, channel, check, demo, incident, probe, repair, route, scaffold, serve, source
 from tillwatch.cli.context import ExitCode, Options, say
 from tillwatch.config.bind import did_you_mean
 from tillwatch.errors import TillwatchError, UsageError
@@ -55,6 +55,7 @@ app.command("init")(scaffold.init)
 app.command("schema")(scaffold.schema)
 app.command("check")(check.check)
 app.command("doctor")(check.doctor)
+app.command("serve")(serve.serve)
 app.command("demo")(demo.demo)
 app.add_typer(channel.app, name="channel")
 app.add_typer(alert.app, name="alert")

@@ -56,7 +56,7 @@ def run(
     with opened(ctx) as application:
         chain = application.config
         names = [probe.id for probe in chain.probes] if all_ else wanted
-        results = application.services.probes.run_now(names)
+        results = application.probes.run_now(names)
     emit(ctx, [ran(result) for result in results], lambda console: _draw(console, results))
     if code := exit_code(results):
         raise typer.Exit(code)

@@ -81,6 +81,12 @@ class Metrics:
         histogram = self._histograms[name]
         (histogram.labels(*values) if values else histogram).observe(value)
 
+    def value(self, name: str, /, **labels: str) -> float | None:
+        """A gauge as last set, None when nobody has set it."""
+        metric = self._own.get(name)
+        wanted = dict(zip(metric.labels, self._label_values(name, Kind.GAUGE, labels), strict=True)) if metric else {}
+        return self._registry.get_sample_value(name, wanted)
+
     def clear(self, name: str, /) -> None:
         """Forget all series of a labelled gauge, before setting the ones that still exist."""
         self._label_values(name, Kind.GAUGE, {})

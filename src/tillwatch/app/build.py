@@ -1,0 +1,258 @@
+"""Builds the product from a chain directory: everything wired, nothing running until `start`."""
+
+import asyncio
+import os
+import random
+import secrets
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+
+import structlog
+from sqlalchemy import Connection
+
+from tillwatch.alerting.ingest import Ingest
+from tillwatch.alerting.route import route
+from tillwatch.app.loops import Loops, Run, rounds
+from tillwatch.audit.repair import Repairs
+from tillwatch.audit.runner import AuditRunner
+from tillwatch.audit.verdict import alerts as audit_alerts
+from tillwatch.clock import Clock, SystemClock
+from tillwatch.config.schema import Audit, ChainConfig
+from tillwatch.errors import TillwatchError
+from tillwatch.incident.desk import IncidentDesk
+from tillwatch.metrics import Metrics
+from tillwatch.model.alert import EpisodeChange
+from tillwatch.model.audit import AuditReport
+from tillwatch.model.incident import Severity
+from tillwatch.model.notice import Attempt, DeliveryRecord
+from tillwatch.notify import registry as channels
+from tillwatch.notify.registry import Notifiers
+from tillwatch.notify.render import Renderer
+from tillwatch.notify.worker import OutboxWorker
+from tillwatch.probers.registry import builtin
+from tillwatch.probers.runner import ProbeRunner
+from tillwatch.runbook.actions.base import ActionServices
+from tillwatch.runbook.desk import RunbookDesk
+from tillwatch.sources import registry as systems
+from tillwatch.sources.registry import Sources
+from tillwatch.store import incidents, outbox
+from tillwatch.store.breakers import StoredBreaker
+from tillwatch.store.db import Database
+from tillwatch.web.records import StoreRecords
+from tillwatch.web.services import Services
+
+#: Reminders and lapsed leases are looked for this often; a reminder is never later than this.
+TICK_SECONDS = 1.0
+
+_log = structlog.get_logger("tillwatch.app")
+
+
+@dataclass(frozen=True, kw_only=True)
+class App:
+    """One process of the product. Commands use its parts directly; the server calls `start` and `stop`."""
+
+    config: ChainConfig
+    clock: Clock
+    database: Database
+    metrics: Metrics
+    sources: Sources
+    notifiers: Notifiers
+    ingest: Ingest
+    desk: IncidentDesk
+    probes: ProbeRunner
+    audits: AuditRunner
+    repairs: Repairs
+    runbooks: RunbookDesk
+    records: StoreRecords
+    loops: Loops
+    _closing: ExitStack
+
+    @property
+    def services(self) -> Services:
+        """What the pages and the API call; `serve` adds the token."""
+        return Services(
+            config=self.config,
+            clock=self.clock,
+            records=self.records,
+            ingest=self.ingest,
+            desk=self.desk,
+            audits=self.audits,
+            probes=self.probes,
+            runbooks=self.runbooks,
+            metrics=self.metrics,
+            watch=self.loops,
+        )
+
+    def start(self) -> None:
+        """Run the loops. What ended with the last process is taken up by them; nothing is assumed of it here."""
+        self.probes.retire()
+        self.loops.start()
+
+    def stop(self) -> None:
+        """End the loops, log off everywhere, close the store. Safe to call twice."""
+        self._closing.close()
+
+
+def build(config: ChainConfig, *, clock: Clock | None = None) -> App:
+    """Wire everything for `config` and bring the store's schema up to date.
+
+    Raises ConfigError with every problem the plugins find, StoreError when the store cannot be opened. What was opened
+    is closed again when a later part fails.
+    """
+    with ExitStack() as closing:
+        return _wire(config, clock or SystemClock(), closing)
+
+
+def _wire(config: ChainConfig, clock: Clock, closing: ExitStack) -> App:
+    owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
+    metrics = Metrics()
+    database = Database.open(config.store.url, clock=clock, root=config.root)
+    closing.callback(database.close)
+    database.migrate()
+    sources = systems.build(config, clock=clock, breakers=StoredBreaker(database, clock=clock))
+    closing.callback(_quietly, "log off", sources.close)
+    notifiers = channels.build(config, clock=clock)
+    closing.callback(notifiers.close)
+    incident_side = _Incidents()
+    ingest = Ingest(database, clock=clock, on_changes=incident_side.on_changes, metrics=metrics)
+    probes = ProbeRunner(
+        config, builtin(), sources, database=database, clock=clock, on_verdict=ingest.apply, metrics=metrics
+    )
+    audits = AuditRunner(
+        config,
+        sources,
+        database=database,
+        clock=clock,
+        metrics=metrics,
+        owner=owner,
+        on_report=_heard(config, ingest, clock),
+    )
+    repairs = Repairs(config, sources, database=database, clock=clock)
+    services = ActionServices(
+        config=config,
+        database=database,
+        clock=clock,
+        probes=probes,
+        audits=audits,
+        repairs=repairs,
+        episodes=incidents.episodes,
+        enqueue=lambda connection, notice: outbox.enqueue(connection, notice, clock.now()),
+    )
+    runbooks = RunbookDesk(services, owner=owner, metrics=metrics, timeline=incident_side.timeline)
+    desk = IncidentDesk(
+        config,
+        clock=clock,
+        database=database,
+        route=partial(route, tree=config.route),
+        suggest=runbooks.suggest,
+    )
+    incident_side.desk = desk
+    messages = OutboxWorker(
+        database,
+        notifiers,
+        clock=clock,
+        owner=owner,
+        render=Renderer(
+            config,
+            clock=clock,
+            incident=incidents.document,
+            runbook_titles={book.id: book.head.title.text() for book in runbooks.books.values()},
+        ),
+        metrics=metrics,
+        jitter=random.SystemRandom().random,
+        on_result=incident_side.delivered,
+    )
+    records = StoreRecords(database)
+    loops = Loops(
+        [
+            ("probes", lambda stop: asyncio.run(probes.loop(stop))),
+            ("audits", audits.loop),
+            ("runbooks", runbooks.worker().loop),
+            ("outbox", messages.loop),
+            ("incidents", _incident_rounds(ingest, desk, records, clock=clock, metrics=metrics)),
+        ],
+        clock=clock,
+        metrics=metrics,
+    )
+    closing.callback(loops.stop)
+    return App(
+        config=config,
+        clock=clock,
+        database=database,
+        metrics=metrics,
+        sources=sources,
+        notifiers=notifiers,
+        ingest=ingest,
+        desk=desk,
+        probes=probes,
+        audits=audits,
+        repairs=repairs,
+        runbooks=runbooks,
+        records=records,
+        loops=loops,
+        _closing=closing.pop_all(),
+    )
+
+
+def _incident_rounds(
+    ingest: Ingest, desk: IncidentDesk, records: StoreRecords, *, clock: Clock, metrics: Metrics
+) -> Run:
+    """What time alone changes: leases that lapse, reminders that fall due; and the gauges that count incidents."""
+
+    def work() -> None:
+        ingest.lapse()
+        desk.tick(clock.now())
+        found = [incident.severity for incident in records.open_incidents() if incident.parent is None]
+        for severity in Severity:
+            metrics.set("tillwatch_incidents_open", found.count(severity), severity=severity.value)
+
+    return rounds("incidents", work, every_seconds=TICK_SECONDS, clock=clock, metrics=metrics)
+
+
+class _Incidents:
+    """Breaks the circle alerts → incidents → runbooks → alerts: the desk is set before anything is ingested."""
+
+    desk: IncidentDesk
+
+    def on_changes(self, connection: Connection, changes: Sequence[EpisodeChange], now: datetime) -> None:
+        self.desk.on_changes(connection, changes, now)
+
+    def timeline(
+        self, connection: Connection, incident: int, kind: str, actor: str, data: Mapping[str, object]
+    ) -> None:
+        self.desk.timeline(connection, incident, kind, actor, data)
+
+    def delivered(self, connection: Connection, record: DeliveryRecord, attempt: Attempt) -> None:
+        """A message's end belongs into the life of its incident: who was told, and what the channel really said."""
+        if record.incident is None:
+            return
+        data = {
+            "notice": record.kind.value,
+            "channel": record.channel,
+            "result": attempt.result,
+            "code": attempt.code,
+            "detail": attempt.detail,
+            "possible_repeat": attempt.possible_repeat,
+        }
+        self.desk.timeline(connection, record.incident, "delivery", "tillwatch", data)
+
+
+def _heard(config: ChainConfig, ingest: Ingest, clock: Clock) -> Callable[[Connection, AuditReport, Audit], None]:
+    """A report's alerts, in the transaction that stores the report."""
+
+    def heard(connection: Connection, report: AuditReport, audit: Audit) -> None:
+        ingest.apply(connection, audit_alerts(report, audit, config), clock.now())
+
+    return heard
+
+
+def _quietly(what: str, work: Callable[[], object]) -> None:
+    """On the way out a system that cannot be reached any more is not worth an error."""
+    try:
+        work()
+    except TillwatchError as error:
+        _log.warning("could not %s", what, error=str(error))

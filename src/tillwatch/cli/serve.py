@@ -1,0 +1,117 @@
+"""`tillwatch serve`: the server. It stops on SIGTERM or Ctrl-C; what was under way is journaled and taken up again."""
+
+import dataclasses
+import ipaddress
+import logging
+import os
+import socket
+import sys
+from typing import Annotated
+
+import structlog
+import typer
+import uvicorn
+
+from tillwatch.app import build
+from tillwatch.cli.context import config, say
+from tillwatch.config.schema import ChainConfig
+from tillwatch.errors import UnavailableError
+from tillwatch.web.app import create_app
+
+#: Requests beyond this wait in the kernel; more at once would only make all of them slow.
+MAX_CONNECTIONS = 1000
+#: How long open requests (live pages among them) may take to end when the server stops.
+GRACE_SECONDS = 5
+#: Asked of every caller when the server listens beyond this machine.
+TOKEN_VARIABLE = "TILLWATCH_TOKEN"
+
+
+class ListenError(UnavailableError):
+    """The address is taken, or not ours."""
+
+
+def serve(
+    ctx: typer.Context,
+    port: Annotated[int | None, typer.Option("--port", help="Instead of listen.port.", min=0, max=65535)] = None,
+) -> None:
+    """Run probes, audits, alerts, runbooks and pages until stopped."""
+    chain = _listening(config(ctx), port)
+    _log_to_stderr()
+    door = _bound(chain)
+    app = build(chain)
+    try:
+        web = create_app(dataclasses.replace(app.services, token=os.environ.get(TOKEN_VARIABLE, "")))
+        settings = uvicorn.Config(
+            web,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=GRACE_SECONDS,
+            limit_concurrency=MAX_CONNECTIONS,
+        )
+        app.start()
+        host, bound_port = door.getsockname()[:2]
+        say(f"tillwatch: {chain.chain.id} on http://{_spelled(host)}:{bound_port}/")
+        uvicorn.Server(settings).run(sockets=[door])
+    finally:
+        app.stop()
+        door.close()
+
+
+def _listening(chain: ChainConfig, port: int | None) -> ChainConfig:
+    if port is None:
+        return chain
+    return dataclasses.replace(chain, listen=chain.listen.model_copy(update={"port": port}))
+
+
+def _bound(chain: ChainConfig) -> socket.socket:
+    """The listening socket, bound before anything else starts, so that a second server on the port does no harm."""
+    host, port = chain.listen.host, chain.listen.port
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        door = socket.socket(family, kind, protocol)
+        door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        door.bind(address)
+        # Refuse now: without listening a second bind to the port would succeed as well.
+        door.listen(MAX_CONNECTIONS)
+    except OSError as error:
+        raise ListenError(
+            f"cannot listen on {host}:{port}: {error.strerror or error}; is another server running there? "
+            "Change listen in tillwatch.yaml, or give --port"
+        ) from error
+    return door
+
+
+def _spelled(host: str) -> str:
+    try:
+        return f"[{host}]" if ipaddress.ip_address(host).version == 6 else host
+    except ValueError:
+        return host
+
+
+def _log_to_stderr() -> None:
+    """One JSON object a line when read by a program, words for people on a terminal."""
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    people = sys.stderr.isatty()
+    rendering: list[structlog.typing.Processor] = (
+        [structlog.dev.ConsoleRenderer(colors=not os.environ.get("NO_COLOR"))]
+        if people
+        else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(ensure_ascii=False)]
+    )
+    structlog.configure(
+        processors=[*shared, *rendering],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering],
+        )
+    )
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
