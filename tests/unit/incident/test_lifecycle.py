@@ -179,8 +179,8 @@ class Lifecycle(RuleBasedStateMachine):
             what_is_open_lives_and_what_is_resolved_does_not_fire(incident, world)
             whoever_has_to_know_is_told_in_order(incident, world)
             its_story_is_whole(incident, world)
-            if incident.parent is not None and incident.state is not IncidentState.RESOLVED:
-                self.it_is_a_shadow_of_what_is_down(incident, world)
+            if incident.state is not IncidentState.RESOLVED:
+                self.it_is_folded_under_what_explains_it(incident, world)
 
     def what_fires_is_in_an_open_incident(self, world: World) -> None:
         firing = [one for one in world.episodes if one.state is AlertState.FIRING]
@@ -190,12 +190,18 @@ class Lifecycle(RuleBasedStateMachine):
         local = {name for name in self.going_on if TROUBLES[name][2] != "prometheus"}
         assert len([one for one in firing if one.source != "prometheus"]) == len(local)
 
-    def it_is_a_shadow_of_what_is_down(self, incident: Incident, world: World) -> None:
-        assert incident.parent is not None
-        parent = world.incidents[incident.parent]
-        assert {one.name for one in world.live(incident)} <= FOLDING
-        assert parent.state is not IncidentState.RESOLVED
-        assert self.topology.is_down(parent.component, world.live(parent))
+    def it_is_folded_under_what_explains_it(self, incident: Incident, world: World) -> None:
+        """Under the nearest thing that is down, if it is nothing but a shadow; else it stands for itself."""
+        live = {one.component: world.live(one) for one in world.open()}
+        above = self.topology.parent_of(incident.component, live[incident.component], live)
+        parent = None if incident.parent is None else world.incidents[incident.parent]
+        assert (parent and parent.component) == above
+        if parent is not None:
+            assert {one.name for one in world.live(incident)} <= FOLDING
+            assert parent.state is not IncidentState.RESOLVED
+            waiting = [one.kind for one in world.deliveries[incident.id] if one.state is DeliveryState.PENDING]
+            assert NoticeKind.REMINDER not in waiting
+            assert NoticeKind.UPDATED not in waiting
 
     def look(self) -> World:
         with self.store.read() as connection:
