@@ -39,11 +39,14 @@ def not_after(der: bytes) -> datetime:
     tag, text = times[1]
     if tag not in {_UTC_TIME, _GENERALIZED_TIME}:
         raise ValueError(f"not an X.509 certificate: unknown time type {tag:#x}")
-    digits = text.decode("ascii")
-    if tag == _UTC_TIME:
-        # RFC 5280: two-digit years from 50 on belong to the last century.
-        digits = ("19" if int(digits[:2]) >= 50 else "20") + digits
-    return datetime.strptime(digits, "%Y%m%d%H%M%SZ").replace(tzinfo=UTC)
+    try:
+        digits = text.decode("ascii")
+        if tag == _UTC_TIME:
+            # RFC 5280: two-digit years from 50 on belong to the last century.
+            digits = ("19" if int(digits[:2]) >= 50 else "20") + digits
+        return datetime.strptime(digits, "%Y%m%d%H%M%SZ").replace(tzinfo=UTC)
+    except ValueError as error:
+        raise ValueError(f"not an X.509 certificate: {text!r} is no time") from error
 
 
 def judge(

@@ -14,7 +14,7 @@ from pydantic import Field as Key
 from tillwatch import __version__
 from tillwatch.config.bind import Secret
 from tillwatch.config.schema import Duration, Strict
-from tillwatch.errors import Cause
+from tillwatch.errors import AuthRefused, Cause
 from tillwatch.model.probe import Outcome
 from tillwatch.probers import certificate
 from tillwatch.probers.base import OK, Finding, Recorder, Target, Unreachable
@@ -44,6 +44,8 @@ _CAUSE_BY_STATUS = {
     HTTPStatus.REQUEST_TIMEOUT: Cause.TIMEOUT,
     HTTPStatus.GATEWAY_TIMEOUT: Cause.TIMEOUT,
 }
+#: A refused password is not sent again before this: accounts are locked after a handful of attempts in half an hour.
+REFUSED_PAUSE_SECONDS = 1800.0
 #: The usual way to say that a session ended (419, 440) without being told so in the standard.
 _SESSION_STATUSES = {419, 440}
 
@@ -86,6 +88,10 @@ class HttpProber:
     kind: ClassVar[str] = "http"
     Options: ClassVar[type[BaseModel]] = HttpOptions
 
+    def __init__(self) -> None:
+        #: Probe: (the credentials that were refused, when on the monotonic clock).
+        self._refused: dict[str, tuple[tuple[str, str], float]] = {}
+
     def problems(self, target: Target) -> Sequence[str]:
         text = target.probe.target
         try:
@@ -104,6 +110,7 @@ class HttpProber:
     async def measure(self, target: Target, recorder: Recorder) -> Finding:
         options = target.options
         assert isinstance(options, HttpOptions)
+        self._hold_back(target.probe.id, options, recorder)
         context = tls_context(verify=options.verify, ca_file=options.ca_file)
         transport = ProbeTransport(recorder, context, seconds=target.timeout_seconds)
         async with _client(transport, target, options, recorder) as client:
@@ -114,10 +121,23 @@ class HttpProber:
             except (httpcore.ProtocolError, httpx.TooManyRedirects, httpx.InvalidURL, httpx.DecodingError) as error:
                 raise _not_http(target.probe.target, error) from error
             ending = _certificate(transport, options, recorder)
+        if answer.status == HTTPStatus.UNAUTHORIZED and options.user:
+            self._refused[target.probe.id] = ((options.user, options.password), recorder.clock.monotonic())
         finding = judge(answer, options, recorder)
         if finding.outcome is Outcome.FAILED or ending is None:
             return finding
         return ending
+
+    def _hold_back(self, probe: str, options: HttpOptions, recorder: Recorder) -> None:
+        """Raises AuthRefused, without touching the network, while these very credentials are known to be refused."""
+        credentials, at = self._refused.get(probe, (("", ""), 0.0))
+        left = REFUSED_PAUSE_SECONDS - (recorder.clock.monotonic() - at)
+        if credentials == (options.user, options.password) and options.user and left > 0:
+            raise AuthRefused(
+                f"user '{options.user}' was refused and is not tried again for {left / 60:.0f} minutes, so that the "
+                "account is not locked; correct user and password in the probe's options"
+            )
+        self._refused.pop(probe, None)
 
 
 def _client(transport: ProbeTransport, target: Target, options: HttpOptions, recorder: Recorder) -> httpx.AsyncClient:

@@ -140,6 +140,33 @@ def test_a_server_that_echoes_our_secret_does_not_bring_it_into_the_result(serve
     assert "geheim-5678" not in repr(result)
 
 
+def test_a_refused_password_is_sent_once_in_half_an_hour_and_a_new_one_at_once(serve: Callable[[Reply], str]) -> None:
+    sent: list[str] = []
+
+    def refuse(handler: BaseHTTPRequestHandler) -> None:
+        sent.append(handler.headers.get("authorization", ""))
+        send(handler, 401, "no")
+
+    prober, clock, url = builtin()["http"], ManualClock(), serve(refuse)
+    probe = Probe(id="p", prober="http", target=url, every=timedelta(seconds=15), timeout=PATIENT)
+
+    def look_as(password: str) -> ProbeResult:
+        options = prober.Options.model_validate({"user": "till", "password": password})
+        return asyncio.run(run_one(Target(probe=probe, options=options, secrets=(password,)), prober, clock=clock))
+
+    for _ in range(10):
+        clock.advance(15)
+        result = look_as("falsch-1")
+        assert (result.outcome, result.cause) == (Outcome.FAILED, Cause.AUTH)
+    assert len(sent) == 1
+    assert "was refused and is not tried again for 28 minutes" in result.message
+    look_as("falsch-2")
+    assert len(sent) == 2
+    clock.advance(1801)
+    look_as("falsch-2")
+    assert len(sent) == 3
+
+
 def test_headers_are_checked(serve: Callable[[Reply], str]) -> None:
     url = serve(lambda handler: send(handler, 200, "ok", X_Version="8.2"))
     assert look("http", url, headers_match=[{"name": "X-Version", "matches": r"^8\."}]).outcome is Outcome.OK
