@@ -1,6 +1,7 @@
 """From alerts to incidents to the outbox, on the real store."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -382,3 +383,24 @@ def test_open_incidents_are_counted_by_severity_and_the_folded_ones_with_their_p
     router.desk.tick(router.clock.now())
     assert metrics.value("tillwatch_incidents_open", severity="critical") == 0
     assert metrics.value("tillwatch_incidents_open", severity="warning") == 1
+
+
+def test_two_servers_on_one_database_open_one_incident_for_one_trouble(
+    postgres_database: Database, make_router: Callable[..., Router], clock: ManualClock
+) -> None:
+    url = postgres_database.url.render_as_string(hide_password=False)
+    other = Database.open(url, clock=clock)
+    routers = [make_router(postgres_database), make_router(other)]
+
+    def storm(router: Router) -> None:
+        for number in range(20):
+            router.fire(erp_down(clock.now(), probe=f"{id(router)}-{number}"))
+
+    with ThreadPoolExecutor(2) as pool:
+        for future in [pool.submit(storm, router) for router in routers]:
+            future.result(60)
+    [incident] = routers[0].incidents()
+    with other.read() as connection:
+        assert len(incidents.episodes(connection, incident.id)) == 40
+        assert [one.kind for one in outbox.deliveries(connection, incident.id)] == ["opened"]
+    other.close()
