@@ -281,7 +281,7 @@ class Sides:
         if isinstance(error, SideFault):
             return error
         if isinstance(error, TillwatchError):
-            fault = SideFault(f"{name} could not be read: {error}")
+            fault = SideFault(f"{name}: {error}")
         else:
             fault = SideFault(f"{name} could not be read, a defect of the source: {type(error).__name__}: {error}")
         fault.__cause__ = error

@@ -226,7 +226,7 @@ def test_an_erp_that_is_down_fails_the_audit_with_its_cause(
     runner = AuditRunner(config, sources, database=sqlite_database, clock=SystemClock(), metrics=Metrics())
     report = runner.run("orders")
     assert report.verdict is Verdict.FAILED
-    assert report.reason.startswith("erp.orders could not be read: ")
+    assert report.reason.startswith("erp.orders: ")
     assert report.evidence["cause"] == "tcp"
     runner.stop()
     sources.close()

@@ -230,7 +230,7 @@ def test_a_side_that_fails_fails_the_audit_with_its_own_words_and_cause(error: E
     right.before = refuse
     report = audited(left, right)
     assert report.verdict is Verdict.FAILED
-    assert report.reason == f"till.stock could not be read: {error}"
+    assert report.reason == f"till.stock: {error}"
     assert report.evidence["cause"] == cause
 
 

@@ -39,7 +39,7 @@ def apply(bench: OrdersBench, plan: int, fault: str, *, after: bool) -> RepairRe
         return None
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(calls, max_size=6))
 def test_no_sequence_of_faults_posts_a_document_twice(
     sqlite_database: Database, clock: ManualClock, sequence: list[tuple[str, bool]]
