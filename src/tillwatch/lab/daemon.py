@@ -17,7 +17,7 @@ from pathlib import Path
 import psutil
 
 import tillwatch
-from tillwatch.clock import Clock
+from tillwatch.clock import Clock, SystemClock
 from tillwatch.errors import UnavailableError
 
 #: What an orderly end may take before the process is killed.
@@ -39,6 +39,7 @@ class Daemon:
     #: Called until it is true before `start` returns; None means a living process is enough.
     ready: Callable[[], bool] | None = None
     ready_seconds: float = 60.0
+    clock: Clock = field(default_factory=SystemClock)
 
     @property
     def pid_file(self) -> Path:
@@ -64,12 +65,12 @@ class Daemon:
         except (FileNotFoundError, json.JSONDecodeError, KeyError, psutil.Error):
             return None
 
-    def start(self, clock: Clock) -> int:
+    def start(self) -> int:
         """Start unless it runs, wait until it is ready, and return its pid."""
         with self._locked():
             process = self.process() or self._spawn()
             try:
-                self._wait_ready(process, clock)
+                self._wait_ready(process)
             except UnavailableError:
                 # What never became ready must not stay behind half alive, holding the port of the next try.
                 with contextlib.suppress(psutil.NoSuchProcess):
@@ -122,15 +123,15 @@ class Daemon:
         temporary.replace(self.pid_file)
         return process
 
-    def _wait_ready(self, process: psutil.Process, clock: Clock) -> None:
-        deadline = clock.monotonic() + self.ready_seconds
+    def _wait_ready(self, process: psutil.Process) -> None:
+        deadline = self.clock.monotonic() + self.ready_seconds
         while self.ready is not None and not self.ready():
             if self.process() is None:
                 raise UnavailableError(f"{self.name} ended while starting; {self.log_file} says: {self.log_tail()}")
-            if clock.monotonic() > deadline:
+            if self.clock.monotonic() > deadline:
                 waited = f"not ready after {self.ready_seconds:.0f} s"
                 raise UnavailableError(f"{self.name} (pid {process.pid}) is {waited}; see {self.log_file}")
-            clock.sleep(POLL_SECONDS)
+            self.clock.sleep(POLL_SECONDS)
 
     def _end(self, how: signal.Signals, seconds: float) -> bool:
         with self._locked():
@@ -138,13 +139,21 @@ class Daemon:
             if process is not None:
                 with contextlib.suppress(psutil.NoSuchProcess):
                     process.send_signal(how)
-                    try:
-                        process.wait(seconds)
-                    except psutil.TimeoutExpired:
+                    if not self._ends(seconds):
                         process.kill()
-                        process.wait(seconds)
+                        if not self._ends(STOP_SECONDS):
+                            raise UnavailableError(f"{self.name} (pid {process.pid}) does not end, not even by SIGKILL")
             self.pid_file.unlink(missing_ok=True)
             return process is not None
+
+    def _ends(self, seconds: float) -> bool:
+        """Wait for its end. One that its own parent has not yet waited for is over too, whoever that parent is."""
+        deadline = self.clock.monotonic() + seconds
+        while self.process() is not None:
+            if self.clock.monotonic() > deadline:
+                return False
+            self.clock.sleep(POLL_SECONDS)
+        return True
 
 
 def python_environment() -> dict[str, str]:

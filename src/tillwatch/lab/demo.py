@@ -12,7 +12,7 @@ import os
 import shutil
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO
 
@@ -76,7 +76,7 @@ class Demo:
                 # Registered before the start, so that a half-started process is stopped too.
                 starting.callback(self._stop_one, daemon)
                 self._start_one(daemon)
-            self._watcher = threading.Thread(target=self._watch, args=(daemons[fleet.SERVER],), name="demo-watch")
+            self._watcher = threading.Thread(target=self._watch, args=(daemons,), name="demo-watch")
             starting.callback(self._end_watch)
             self._watcher.start()
             self._cleanup = starting.pop_all()
@@ -112,7 +112,7 @@ class Demo:
     def _start_one(self, daemon: Daemon) -> None:
         self._say(f"starting {daemon.name}")
         try:
-            daemon.start(self._clock)
+            daemon.start()
         except UnavailableError as error:
             if daemon.name != fleet.PROMETHEUS:
                 raise
@@ -122,12 +122,15 @@ class Demo:
         if daemon.stop():
             self._say(f"stopped {daemon.name}")
 
-    def _watch(self, server: Daemon) -> None:
+    def _watch(self, daemons: Mapping[str, Daemon]) -> None:
+        server = daemons[fleet.SERVER]
         while not self._stop.wait(WATCH_SECONDS):
-            if server.process() is None:
+            # Asked of all, because asking takes a dead child off the process table.
+            gone = {name for name, daemon in daemons.items() if daemon.process() is None}
+            if server.name in gone:
                 self._say("the server is gone; starting it again")
                 try:
-                    server.start(self._clock)
+                    server.start()
                 except TillwatchError as error:
                     self._say(f"the server does not start: {error}")
 

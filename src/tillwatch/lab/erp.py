@@ -20,7 +20,6 @@ from pathlib import Path
 
 import httpx
 
-from tillwatch.clock import Clock, SystemClock
 from tillwatch.errors import UnavailableError
 from tillwatch.lab import catalogue, erp_seed, orders
 from tillwatch.lab.daemon import Daemon, python_environment
@@ -69,9 +68,9 @@ class Erp:
         )
         return Daemon(name="erp", argv=argv, folder=self.folder, ready=self.answers)
 
-    def start(self, clock: Clock | None = None) -> int:
+    def start(self) -> int:
         """Start unless running; returns its pid once it answers. Raises UnavailableError."""
-        return self.daemon.start(clock or SystemClock())
+        return self.daemon.start()
 
     def stop(self) -> bool:
         return self.daemon.stop()

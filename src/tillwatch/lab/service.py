@@ -10,7 +10,6 @@ import os
 import sys
 from pathlib import Path
 
-from tillwatch.clock import SystemClock
 from tillwatch.errors import TillwatchError, UsageError
 from tillwatch.lab import fleet
 from tillwatch.lab.layout import Lab
@@ -24,7 +23,7 @@ def act(lab: Lab, command: str, name: str) -> tuple[int, str]:
     match command:
         case "start":
             already = daemon.process() is not None
-            return 0, f"{name} {'already runs' if already else 'started'} (pid {daemon.start(SystemClock())})"
+            return 0, f"{name} {'already runs' if already else 'started'} (pid {daemon.start()})"
         case "stop":
             return 0, f"{name} {'stopped' if daemon.stop() else 'did not run'}"
         case "kill":

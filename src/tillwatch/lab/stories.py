@@ -4,7 +4,6 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
-from tillwatch.clock import SystemClock
 from tillwatch.errors import ActionError, UsageError
 from tillwatch.lab import faults, fleet
 from tillwatch.lab.api import Api
@@ -45,7 +44,7 @@ def _lose_orders(lab: Lab) -> None:
 
 
 def _overload_host(lab: Lab) -> None:
-    fleet.report_job(lab, REPORT_JOB_SECONDS).start(SystemClock())
+    fleet.report_job(lab, REPORT_JOB_SECONDS).start()
 
 
 def _relieve_host(lab: Lab) -> None:
