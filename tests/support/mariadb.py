@@ -91,7 +91,7 @@ def mariadb() -> Iterator[MariaDb]:
             [
                 server, "--no-defaults", data, f"--port={port}", "--bind-address=127.0.0.1", *account,
                 f"--socket={folder / 'server.sock'}", f"--pid-file={folder / 'server.pid'}",
-                "--skip-name-resolve", "--innodb-flush-log-at-trx-commit=0", f"--init-file={bootstrap}",
+                "--skip-name-resolve", "--default-time-zone=+05:00", "--innodb-flush-log-at-trx-commit=0", f"--init-file={bootstrap}",
             ],
             stdout=log,
             stderr=log,

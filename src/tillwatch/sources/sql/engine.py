@@ -104,9 +104,11 @@ def _mysql(url: URL, options: SqlOptions) -> Engine:
     )
 
     @event.listens_for(engine, "connect")
-    def read_only(connection: Any, _record: object) -> None:
+    def prepared(connection: Any, _record: object) -> None:
         with connection.cursor() as cursor:
             cursor.execute("SET SESSION TRANSACTION READ ONLY")
+            # A TIMESTAMP is handed over in the session's zone, without saying which.
+            cursor.execute("SET SESSION time_zone = '+00:00'")
 
     return engine
 

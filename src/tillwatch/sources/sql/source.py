@@ -1,12 +1,11 @@
 """A database as a source: streaming, read only, one snapshot a reading."""
 
-import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import ClassVar
 
-from sqlalchemy import Connection, inspect, select, text
+from sqlalchemy import Connection, inspect, select
 from sqlalchemy.exc import NoSuchTableError
 
 from tillwatch.clock import Clock
@@ -29,6 +28,7 @@ from tillwatch.sources.sql import values
 from tillwatch.sources.sql.database import Database
 from tillwatch.sources.sql.options import SqlDataset, SqlOptions
 from tillwatch.sources.sql.reading import Request, reading
+from tillwatch.sources.sql.statement import as_written
 
 
 class SqlSource(ReadOnly):
@@ -103,9 +103,7 @@ class SqlSource(ReadOnly):
     def query(self, statement: str, *, limit: int) -> list[Row]:
         """The first `limit` rows of a reading statement that belongs to no dataset, by column name."""
         zone = self._options.timezone
-        # A colon in the statement is its own, never a parameter.
-        body = text(re.sub(r"(?<!\\):", r"\:", statement))
-        with self._database.connection() as connection, connection.execute(body) as result:
+        with self._database.connection() as connection, connection.execute(as_written(statement)) as result:
             names = list(result.keys())
             return [
                 {name: values.canonical(cell, zone) for name, cell in zip(names, row, strict=True)}

@@ -1,6 +1,5 @@
 """The SELECT of a reading: identifiers quoted, values bound, the dataset's own query kept as it is."""
 
-import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,6 +10,7 @@ from sqlalchemy import (
     FromClause,
     Select,
     String,
+    TextClause,
     and_,
     bindparam,
     case,
@@ -46,10 +46,17 @@ def relation(dataset: SqlDataset, columns: Mapping[str, str]) -> tuple[FromClaus
             schema=quoted_name(schema, quote=True) if schema else None,
         )
     else:
-        # A colon in the query is the query's own, never a parameter.
-        body = text(re.sub(r"(?<!\\):", r"\:", dataset.query))
-        source = body.columns(*(column(original) for original in set(names.values()))).subquery("dataset")
+        source = (
+            as_written(dataset.query)
+            .columns(*(column(original) for original in set(names.values())))
+            .subquery("dataset")
+        )
     return source, {name: source.c[original] for name, original in names.items()}
+
+
+def as_written(query: str) -> TextClause:
+    """The query itself: a colon in it is its own, never a parameter."""
+    return text(query.replace(":", r"\:"))
 
 
 def all_columns(dataset: SqlDataset) -> Select[Any]:

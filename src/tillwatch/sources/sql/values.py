@@ -77,6 +77,8 @@ def matching(rows: Sequence[Row], keys: Sequence[Mapping[str, str]]) -> list[Row
 
 def same(value: Value, wanted: str) -> bool:
     """Whether a key cell is the wanted one: databases compare more loosely (case, trailing blanks) than a key may."""
+    if value is None:
+        return False
     if isinstance(value, int | Decimal) and not isinstance(value, bool):
         try:
             return Decimal(wanted.strip()) == value
