@@ -95,7 +95,12 @@ class RunbookDesk:
             component = incidents.get(connection, incident).component
             episodes = incidents.episodes(connection, incident)
         return proposals(
-            book.head.params, incident=incident, component=component, episodes=episodes, serves=book.head.serves
+            book.head.params,
+            incident=incident,
+            component=component,
+            episodes=episodes,
+            config=self._config,
+            serves=book.head.serves,
         )
 
     def plan(self, runbook: str, params: Mapping[str, str], *, incident: int | None = None) -> DryRun:

@@ -56,7 +56,8 @@ class Param(Strict):
     minimum: int | None = None
     maximum: int | None = None
     default: str | None = None
-    #: `incident.id`, `incident.component`, `alert.labels.NAME`, `alert.evidence.NAME`; the first that is there wins.
+    #: `incident.id`, `incident.component`, `incident.offender` (of the allow-list, found among the top processes),
+    #: `alert.labels.NAME` or `alert.evidence.NAME`; the first that is there wins.
     from_: Annotated[tuple[str, ...], BeforeValidator(_one_or_many), Key(alias="from")] = ()
 
 

@@ -62,6 +62,7 @@ def proposals(
     incident: int,
     component: Component,
     episodes: Sequence[Episode],
+    config: ChainConfig,
     serves: Sequence[str] = (),
 ) -> dict[str, str]:
     """What the incident says about each parameter; unchecked text, for a form or for `resolve`.
@@ -74,24 +75,41 @@ def proposals(
     found: dict[str, str] = {}
     for name, param in declared.items():
         for source in param.from_:
-            value = _proposal(source, incident, component, firing)
+            value = _proposal(source, incident, component, firing, config)
             if value:
                 found[name] = value[:MAX_VALUE_CHARACTERS]
                 break
     return found
 
 
-def _proposal(source: str, incident: int, component: Component, episodes: Sequence[Episode]) -> str:
+def _proposal(
+    source: str, incident: int, component: Component, episodes: Sequence[Episode], config: ChainConfig
+) -> str:
     if source == "incident.id":
         return str(incident)
     if source == "incident.component":
         return component.id
+    if source == "incident.offender":
+        return _offender(episodes, config)
     _, place, key = source.split(".", 2)
     for episode in episodes:
         held: Mapping[str, object] = episode.labels if place == "labels" else episode.evidence
         value = held.get(key)
         if isinstance(value, str | int) and not isinstance(value, bool):
             return str(value)
+    return ""
+
+
+def _offender(episodes: Sequence[Episode], config: ChainConfig) -> str:
+    """The first job of the allow-list among the top processes that the evidence names."""
+    for episode in episodes:
+        processes = episode.evidence.get("top_processes")
+        for process in processes if isinstance(processes, list | tuple) else ():
+            argv = process.get("argv") if isinstance(process, Mapping) else None
+            line = " ".join(map(str, argv)) if isinstance(argv, list | tuple) else str(argv or "")
+            for offender in config.offenders:
+                if offender.argv_contains in line:
+                    return offender.id
     return ""
 
 

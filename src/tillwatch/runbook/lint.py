@@ -23,7 +23,7 @@ from tillwatch.runbook.parse import TWIN_SUFFIX, read
 MAX_DEADLINE = timedelta(hours=24)
 MAX_APPROVAL_WAIT = timedelta(hours=4)
 
-_PROPOSAL = re.compile(r"incident\.(id|component)|alert\.(labels|evidence)\.[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+_PROPOSAL = re.compile(r"incident\.(id|component|offender)|alert\.(labels|evidence)\.[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _SECRET = re.compile(r"\$\{(env|file):")
 
 
@@ -290,5 +290,5 @@ def _param_problems(name: str, param: Param) -> Iterator[str]:
             yield f"params.{name}.pattern: not a regular expression: {error}"
     for source in param.from_:
         if not _PROPOSAL.fullmatch(source):
-            allowed = "incident.id, incident.component, alert.labels.NAME or alert.evidence.NAME"
+            allowed = "incident.id, incident.component, incident.offender, alert.labels.NAME or alert.evidence.NAME"
             yield f"params.{name}.from: '{source}' is not known; use {allowed}"

@@ -28,6 +28,7 @@ def suggest(
                     incident=incident,
                     component=component,
                     episodes=episodes,
+                    config=config,
                     serves=book.head.serves,
                 )
                 known = resolve(book.head.params, found, config)
