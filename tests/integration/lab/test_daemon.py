@@ -9,9 +9,11 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tillwatch.clock import SystemClock
 from tillwatch.errors import UnavailableError
 from tillwatch.lab.daemon import Daemon, python_environment
 
+CLOCK = SystemClock()
 WAITS = (sys.executable, "-c", "import signal; signal.pause()")
 
 
@@ -56,6 +58,8 @@ def test_a_pid_that_now_belongs_to_another_process_is_left_alone(tmp_path: Path,
     stranger = subprocess.Popen(WAITS)
     try:
         found = psutil.Process(stranger.pid)
+        while not found.cmdline():
+            CLOCK.sleep(0.01)
         record = {"pid": stranger.pid, "create_time": found.create_time(), "argv": list(WAITS)} | changed
         part = daemon(tmp_path)
         part.pid_file.write_text(json.dumps(record), encoding="utf-8")
