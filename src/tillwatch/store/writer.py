@@ -36,8 +36,10 @@ class Writer:
         max_waiting: int = MAX_JOBS_WAITING,
         on_begin: Callable[[Connection], None] = lambda _connection: None,
     ) -> None:
-        """`engine` begins its transactions with a statement of its own (`db.tune_sqlite`), not with a driver's
-        hidden one. `on_begin` runs first in every transaction, for example to take a lock shared with other processes."""
+        """`engine` begins its transactions by its own statement (`db.tune_sqlite`), not by a driver's hidden one.
+
+        `on_begin` runs first in every transaction, for example to take a lock shared with other processes.
+        """
         self._engine = engine
         self._on_begin = on_begin
         self._jobs: queue.Queue[_Job | None] = queue.Queue(max_waiting)

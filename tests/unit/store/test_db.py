@@ -5,24 +5,19 @@ import sqlite3
 import stat
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from concurrent.futures import Future
 from datetime import timedelta
 from pathlib import Path
 
-import psycopg
 import pytest
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError
-from tests.support.postgres import Postgres
+from tests.support.writes import WAIT_SECONDS, Hold, add, stored
 
 from tillwatch.clock import ManualClock, SystemClock
 from tillwatch.errors import StoreError, UsageError
 from tillwatch.store import leases
 from tillwatch.store.db import Database
-
-WAIT_SECONDS = 30
 
 
 @pytest.fixture
@@ -37,38 +32,6 @@ def sqlite_facts(sqlite_database: Database) -> Database:
     create = text("CREATE TABLE fact (id INTEGER PRIMARY KEY, note TEXT)")
     sqlite_database.write(lambda connection: connection.execute(create))
     return sqlite_database
-
-
-def add(database: Database, number: int, note: str = "") -> "Future[int]":
-    def job(connection: Connection) -> int:
-        connection.execute(text("INSERT INTO fact (id, note) VALUES (:id, :note)"), {"id": number, "note": note})
-        return number
-
-    return database.submit(job)
-
-
-def stored(database: Database) -> list[int]:
-    with database.read() as connection:
-        return list(connection.execute(text("SELECT id FROM fact ORDER BY id")).scalars())
-
-
-class Hold:
-    """Keeps the writer busy until released, so that what is submitted meanwhile shares one commit."""
-
-    def __init__(self, database: Database) -> None:
-        self._go = threading.Event()
-        entered = threading.Event()
-
-        def job(_connection: Connection) -> None:
-            entered.set()
-            assert self._go.wait(WAIT_SECONDS)
-
-        self._future = database.submit(job)
-        assert entered.wait(WAIT_SECONDS)
-
-    def release(self) -> None:
-        self._go.set()
-        self._future.result(WAIT_SECONDS)
 
 
 @pytest.fixture
@@ -337,99 +300,6 @@ def test_the_store_is_readable_by_its_owner_only(tmp_path: Path, clock: ManualCl
     database.migrate()
     database.close()
     assert stat.S_IMODE((tmp_path / "tillwatch.db").stat().st_mode) == 0o600
-
-
-def test_a_restarted_postgresql_is_found_again_and_nothing_is_acknowledged_in_between(
-    postgres: Postgres, postgres_database: Database
-) -> None:
-    database = postgres_database
-    database.write(lambda connection: connection.execute(text("CREATE TABLE fact (id BIGINT PRIMARY KEY, note TEXT)")))
-    add(database, 1).result(WAIT_SECONDS)
-    assert stored(database) == [1]
-    postgres.stop()
-    try:
-        with pytest.raises(StoreError, match="nothing was stored"):
-            add(database, 2).result(WAIT_SECONDS)
-        with pytest.raises(StoreError, match="the database could not be read"):
-            stored(database)
-    finally:
-        postgres.start()
-    assert stored(database) == [1]
-    assert add(database, 3).result(WAIT_SECONDS) == 3
-    assert stored(database) == [1, 3]
-
-
-def test_a_connection_cut_in_the_middle_of_a_batch_acknowledges_none_of_it(
-    postgres: Postgres, postgres_database: Database
-) -> None:
-    database = postgres_database
-    database.write(lambda connection: connection.execute(text("CREATE TABLE fact (id BIGINT PRIMARY KEY, note TEXT)")))
-
-    def cut(connection: Connection) -> None:
-        pid = connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
-        postgres.execute("postgres", f"SELECT pg_terminate_backend({pid}, 10000)")
-
-    hold = Hold(database)
-    before, broken, after = add(database, 1), database.submit(cut), add(database, 2)
-    hold.release()
-    assert isinstance(before.exception(WAIT_SECONDS), StoreError)
-    assert isinstance(after.exception(WAIT_SECONDS), StoreError)
-    assert isinstance(broken.exception(WAIT_SECONDS), StoreError)
-    assert stored(database) == []
-    assert add(database, 3).result(WAIT_SECONDS) == 3
-
-
-def test_a_held_writer_lock_on_postgresql_means_refused_in_time(
-    postgres_database: Database, clock: ManualClock
-) -> None:
-    impatient = Database.open(
-        postgres_database.url.render_as_string(hide_password=False), clock=clock, lock_timeout_seconds=0.2
-    )
-    hold = Hold(postgres_database)
-    with pytest.raises(StoreError, match="nothing was stored: canceling statement due to lock timeout"):
-        impatient.write(lambda connection: connection.execute(text("SELECT 1")))
-    hold.release()
-    impatient.write(lambda connection: connection.execute(text("SELECT 1")))
-    impatient.close()
-
-
-def test_a_wrong_postgresql_address_is_a_store_error(clock: ManualClock) -> None:
-    database = Database.open("postgresql://nobody@127.0.0.1:1/nothing", clock=clock)
-    with pytest.raises(StoreError, match=r"the database could not be migrated: connection .*refused"):
-        database.migrate()
-    database.close()
-
-
-def test_two_processes_never_interleave_between_reading_and_writing(
-    postgres_database: Database, clock: ManualClock
-) -> None:
-    """Read, decide, write by two databases objects at once: no increment is lost."""
-    other = Database.open(postgres_database.url.render_as_string(hide_password=False), clock=clock)
-    postgres_database.write(lambda connection: connection.execute(text("CREATE TABLE counter (value BIGINT)")))
-    postgres_database.write(lambda connection: connection.execute(text("INSERT INTO counter VALUES (0)")))
-
-    def raise_by_one(connection: Connection) -> None:
-        value = connection.execute(text("SELECT value FROM counter")).scalar_one()
-        connection.execute(text("UPDATE counter SET value = :value"), {"value": value + 1})
-
-    futures = [one.submit(raise_by_one) for _ in range(100) for one in (postgres_database, other)]
-    for future in futures:
-        future.result(WAIT_SECONDS)
-    with postgres_database.read() as connection:
-        assert connection.execute(text("SELECT value FROM counter")).scalar_one() == 200
-    other.close()
-
-
-def test_leases_run_on_the_clock_all_processes_share(postgres: Postgres, postgres_template: str) -> None:
-    database = Database.open(postgres.url(postgres_template), clock=SystemClock())
-    with psycopg.connect(f"host=127.0.0.1 port={postgres.port} user=tillwatch dbname=postgres") as connection:
-        row = connection.execute("SELECT clock_timestamp()").fetchone()
-    connection.close()
-    assert row is not None
-    now = database.write(database.now)
-    assert timedelta(0) <= now - row[0] < timedelta(seconds=WAIT_SECONDS)
-    assert now.utcoffset() == timedelta(0)
-    database.close()
 
 
 def test_a_test_clock_rules_on_both_databases(database: Database, clock: ManualClock) -> None:
