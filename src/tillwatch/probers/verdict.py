@@ -63,15 +63,18 @@ def verdict(step: Step, result: ProbeResult, ready: Ready) -> Verdict:
     2. When the cause moves to another name, or the labels changed in the files, the old alert ends and the new one
        starts in the same batch.
     3. A certificate that ends soon raises its alert although the probe succeeds.
-    4. A run that proves nothing (unknown, late, one failure too few, one success too few) keeps what stands.
+    4. A run that proves nothing (unknown, late, one failure too few, one success too few) leaves what stands as it
+       is, words included: they tell of the last failure, which is what people need to read.
     5. A recovered probe ends its alert.
     """
     state = step.state
     if state.last is not result:
         return Verdict(state=state)
     standing = dict(state.alert_labels)
-    wanted = _wanted(state, result, ready, standing)
+    wanted = _wanted(state, result, ready)
     since = state.alert_since or result.started_at
+    if wanted is None:
+        return Verdict(state=state)
     alerts: list[Alert] = []
     if standing and standing != wanted:
         alerts.append(_ended(standing, result, ready, reason=step.reason, since=since))
@@ -83,14 +86,14 @@ def verdict(step: Step, result: ProbeResult, ready: Ready) -> Verdict:
     return Verdict(state=replace(state, alert_labels=wanted, alert_since=since), alerts=tuple(alerts))
 
 
-def _wanted(state: ProbeState, result: ProbeResult, ready: Ready, standing: Labels) -> dict[str, str]:
-    """The labels of the alert that must stand now, empty for none."""
+def _wanted(state: ProbeState, result: ProbeResult, ready: Ready) -> dict[str, str] | None:
+    """The labels of the alert that must stand now, empty for none, None for whatever stands."""
     probe = ready.target.probe
     failing = state.status is ProbeStatus.FAILING
     if failing and result.outcome is Outcome.FAILED:
         return _labels(ALERT_NAMES[result.cause], probe.severity, ready)
     if failing or result.outcome in {Outcome.UNKNOWN, Outcome.FAILED}:
-        return dict(standing)
+        return None
     if result.outcome is Outcome.DEGRADED and result.cause is Cause.EXPIRY:
         milder = Severity.INFO if probe.severity is Severity.INFO else Severity.WARNING
         return _labels(ALERT_NAMES[Cause.EXPIRY], milder, ready)
