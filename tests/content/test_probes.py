@@ -37,3 +37,8 @@ def test_a_stale_sync_is_judged_by_what_waits_so_that_a_closed_shop_wakes_nobody
     for probe in fresh:
         assert probe.options is not None
         assert "waiting" in probe.options.entries
+
+
+def test_every_probe_has_a_name_for_people_in_both_languages(config: ChainConfig) -> None:
+    for probe in config.probes:
+        assert set(probe.name) == {"en", "zh"}, probe.id

@@ -31,7 +31,8 @@ class SourceProber:
         recorder.current_phase = "check"
         checks = await self._workers.call(target.probe.id, target.source.check)
         for check in checks:
-            recorder.phase(check.name, check.seconds)
+            if check.outcome is not CheckOutcome.SKIPPED:
+                recorder.phase(check.name, check.seconds)
             cause = f" ({check.cause})" if check.cause else ""
             recorder.log(f"{check.name}: {check.outcome}{cause} {check.message}".rstrip())
         recorder.evidence("checks", [_shown(check) for check in checks])
