@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 from tillwatch.audit.declare import declare
 from tillwatch.audit.examine import Order, examine
+from tillwatch.audit.reading import Leftovers
 from tillwatch.clock import Clock, ManualClock
 from tillwatch.config.schema import (
     Audit,
@@ -211,6 +212,7 @@ def audited(
     *,
     clock: Clock | None = None,
     stop: threading.Event | None = None,
+    leftovers: Leftovers | None = None,
 ) -> AuditReport:
     """The report of one run of `spec` over two sources."""
     sources = {left.id: left, right.id: right}
@@ -222,6 +224,7 @@ def audited(
             started_at=datetime(2026, 11, 24, 3, 0, tzinfo=UTC),
             clock=clock or ManualClock(),
             stop=stop or threading.Event(),
+            leftovers=leftovers or Leftovers(),
         )
     )
 

@@ -33,6 +33,8 @@ def declare(spec: Audit, zone: ZoneInfo) -> Declared:
     """Compile `spec`; times without a zone are in `zone`. Raises UsageError that names the audit and the key."""
     if repeated := {name for name in spec.key if spec.key.count(name) > 1}:
         raise UsageError(f"audit '{spec.id}': key: {', '.join(sorted(repeated))} stands there twice; remove one")
+    if loose := [name for name in spec.key if name in spec.fields and spec.fields[name].tolerance]:
+        raise UsageError(f"audit '{spec.id}': key: {', '.join(loose)} has a tolerance; rows are matched by equal keys")
     compared = tuple(_rule(name, field, zone) for name, field in spec.fields.items() if name not in spec.key)
     try:
         expression = value.parse(spec.value)

@@ -161,6 +161,7 @@ def evidence(report: AuditReport) -> dict[str, object]:
         "audit": report.audit,
         "verdict": str(report.verdict),
         "reason": report.reason,
+        "cause": str(report.evidence.get("cause", Cause.NONE)),
         "left": {"system": report.left.system, "dataset": report.left.dataset, "rows": report.left.rows},
         "right": {"system": report.right.system, "dataset": report.right.dataset, "rows": report.right.rows},
         "missing": report.missing,

@@ -9,6 +9,8 @@ import pytest
 from tests.support.audits import FakeSource, audited, compared, stock, stock_audit
 
 from tillwatch.audit import examine as examine_module
+from tillwatch.audit.reading import Leftovers
+from tillwatch.audit.spill import Spill
 from tillwatch.clock import ManualClock
 from tillwatch.config.schema import Field
 from tillwatch.errors import AuthRefused, Cause, SchemaMismatch, SourceUnavailable
@@ -247,7 +249,7 @@ def test_a_defect_of_a_source_is_a_failed_audit_not_a_crash() -> None:
 
 def test_a_side_that_hangs_ends_at_the_timeout_and_costs_one_thread() -> None:
     left, right = pair()
-    clock, let_go = ManualClock(), threading.Event()
+    clock, let_go, leftovers = ManualClock(), threading.Event(), Leftovers()
 
     def hang(_: int) -> None:
         clock.advance(601)
@@ -255,13 +257,36 @@ def test_a_side_that_hangs_ends_at_the_timeout_and_costs_one_thread() -> None:
 
     right.before = hang
     try:
-        report = audited(left, right, clock=clock)
+        report = audited(left, right, clock=clock, leftovers=leftovers)
+        again = audited(left, right, clock=clock, leftovers=leftovers)
     finally:
         let_go.set()
     assert report.verdict is Verdict.FAILED
+    assert report.reason.startswith("not finished after 600 s, while reading ")
+    assert "till.stock; raise the audit's timeout or look at why the side is slow" in report.reason
+    assert again.reason == (
+        "till.stock was not read: an earlier reading of till still hangs; lower that source's timeout_seconds or look "
+        "at why it does not answer"
+    )
+    assert len(right.asked) == 1
+
+
+def test_a_full_temporary_folder_fails_the_audit_in_plain_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Tiny(Spill):
+        """Has room for a few pages only: SQLite then says what a full disk says."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self._connection.execute("PRAGMA max_page_count = 6")
+
+    monkeypatch.setattr(examine_module, "Spill", Tiny)
+    rows = stock(*((f"{number:05}", "1", "1") for number in range(5000)))
+    report = compared(rows, rows)
+    assert report.verdict is Verdict.FAILED
     assert report.reason == (
-        "not finished after 600 s, while reading till.stock; raise the audit's timeout or look at why the side is slow"
-    ) or report.reason.startswith("not finished after 600 s, while reading erp.stock and till.stock")
+        "the temporary files of the comparison cannot be written (database or disk is full); free space in the "
+        "temporary folder, or point TMPDIR at a larger one"
+    )
 
 
 def test_an_audit_told_to_stop_stops() -> None:

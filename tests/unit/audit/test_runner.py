@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from tests.support.audits import FakeSource, FakeSources, chain, stock, stock_au
 
 from tillwatch.audit.runner import LEASE, AuditRunner
 from tillwatch.clock import ManualClock, SystemClock
-from tillwatch.config.schema import Audit
+from tillwatch.config.schema import Audit, Field
 from tillwatch.errors import StoreError, UnavailableError, UsageError
 from tillwatch.metrics import Metrics
 from tillwatch.model.audit import AuditReport, AuditRunState, DifferenceKind, Verdict
@@ -242,10 +243,16 @@ def test_old_runs_are_removed_with_their_differences(bench: Bench, monkeypatch: 
 
 
 def test_audits_that_make_no_sense_are_all_named_at_once(bench: Bench) -> None:
-    bench.specs = (stock_audit(id="a", value="left"), stock_audit(id="b", key=("sku", "sku")))
+    loose = {"sku": Field(type="decimal", tolerance=Decimal(1)), "price": Field(type="decimal")}
+    bench.specs = (
+        stock_audit(id="a", value="left"),
+        stock_audit(id="b", key=("sku", "sku")),
+        stock_audit(id="c", fields=loose),
+    )
     with pytest.raises(UsageError) as caught:
         bench.another()
     assert str(caught.value).splitlines() == [
         "audit 'a': value: 'left': column 1: 'left' is not known; write left.FIELD",
         "audit 'b': key: sku stands there twice; remove one",
+        "audit 'c': key: sku has a tolerance; rows are matched by equal keys",
     ]
