@@ -15,6 +15,8 @@ from tillwatch.sources.sql.options import SqlOptions
 POOL_CONNECTIONS = 3
 #: A till that is just committing holds its lock for milliseconds; longer is a stuck writer and worth saying.
 SQLITE_BUSY_SECONDS = 5.0
+#: A reading may stand still this long between two batches while its consumer is busy.
+SLOW_READER_SECONDS = 3600
 
 
 def open_engine(options: SqlOptions, *, root: Path) -> Engine:
@@ -107,6 +109,8 @@ def _mysql(url: URL, options: SqlOptions) -> Engine:
     def prepared(connection: Any, _record: object) -> None:
         with connection.cursor() as cursor:
             cursor.execute("SET SESSION TRANSACTION READ ONLY")
+            # The server drops a reader it cannot write to for so long; an audit may wait for its other side.
+            cursor.execute(f"SET SESSION net_write_timeout = {SLOW_READER_SECONDS}")
             # A TIMESTAMP is handed over in the session's zone, without saying which.
             cursor.execute("SET SESSION time_zone = '+00:00'")
 

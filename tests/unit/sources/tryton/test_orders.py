@@ -97,7 +97,7 @@ def source_over(sales: Sequence[dict[str, Any]], batch_rows: int) -> TrytonSourc
     )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(
     references=st.lists(st.sampled_from([f"CY-{number}" for number in range(6)]), max_size=25),
     batch_rows=st.integers(1, 8),
