@@ -9,7 +9,21 @@ from typing import Annotated, NoReturn
 import typer
 
 from tillwatch import __version__
-from tillwatch.cli import alert, audit, channel, check, demo, incident, probe, repair, route, scaffold, serve, source
+from tillwatch.cli import (
+    alert,
+    audit,
+    channel,
+    check,
+    demo,
+    incident,
+    probe,
+    repair,
+    route,
+    runbook,
+    scaffold,
+    serve,
+    source,
+)
 from tillwatch.cli.context import ExitCode, Options, say
 from tillwatch.config.bind import did_you_mean
 from tillwatch.errors import TillwatchError, UsageError
@@ -65,6 +79,7 @@ app.add_typer(audit.app, name="audit")
 app.add_typer(repair.app, name="repair")
 app.add_typer(probe.app, name="probe")
 app.add_typer(source.app, name="source")
+app.add_typer(runbook.app, name="runbook")
 
 
 def hoist(arguments: Sequence[str]) -> list[str]:
