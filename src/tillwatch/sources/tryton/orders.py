@@ -27,6 +27,12 @@ def orders(session: Session, request: Request) -> Reading:
     return Reading(batches, progress.tail, batches.close)
 
 
+def first_order(session: Session, dataset: TrytonDataset) -> None:
+    """Read one sale, any. Raises what reading raises."""
+    fields = ["reference", "state", dataset.amount, "lines.quantity", "lines.type"]
+    session.read(SALE_MODEL, "search_read", domain_of(dataset), 0, 1, [["id", "DESC"]], fields)
+
+
 def domain_of(dataset: TrytonDataset) -> Domain:
     """Sales of the dataset that count. The ERP's LIKE may ignore case, so what comes back is filtered once more."""
     state = ["state", "in", list(dataset.states)] if dataset.states else ["state", "!=", "cancelled"]

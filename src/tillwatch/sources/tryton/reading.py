@@ -89,12 +89,7 @@ def _batches(
     dataset = request.dataset
     types = catalogue.column_types(request.name, dataset)
     names = chosen(session, request, types)
-    model, domain, context = dataset.model, Domain(), {}
-    if dataset.model == STOCK_MODEL:
-        model, domain = PRODUCT_MODEL, [["type", "=", "goods"]]
-        context = {"locations": [catalogue.location(dataset.location)]}
-    for path, kind in catalogue.where_types(request.name, dataset).items():
-        domain.append([path, "=", typed(dataset.where[path], kind)])
+    model, domain, context = _selection(catalogue, request.name, dataset)
     if request.since is not None:
         domain.append(_changed_since(session, request, types))
     paths = {name: dataset.columns[name] for name in names}
@@ -108,6 +103,23 @@ def _batches(
         wanted = key_domain(keys[start : start + KEYS_PER_CALL], dataset.columns, types)
         if wanted is not None:
             yield from _pages(session, request, progress, model, [*domain, wanted], context, paths)
+
+
+def first_record(session: Session, catalogue: Catalogue, name: str, dataset: TrytonDataset) -> None:
+    """Read one record, any. Raises what reading raises."""
+    model, domain, context = _selection(catalogue, name, dataset)
+    fields = sorted(set(dataset.columns.values()))
+    session.read(model, "search_read", domain, 0, 1, [["id", "DESC"]], fields, context=context)
+
+
+def _selection(catalogue: Catalogue, name: str, dataset: TrytonDataset) -> tuple[str, Domain, Mapping[str, object]]:
+    """Model, domain and context of a dataset."""
+    domain: Domain = [
+        [path, "=", typed(dataset.where[path], kind)] for path, kind in catalogue.where_types(name, dataset).items()
+    ]
+    if dataset.model != STOCK_MODEL:
+        return dataset.model, domain, {}
+    return PRODUCT_MODEL, [["type", "=", "goods"], *domain], {"locations": [catalogue.location(dataset.location)]}
 
 
 def _pages(

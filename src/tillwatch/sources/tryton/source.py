@@ -24,9 +24,9 @@ from tillwatch.sources.checks import Checklist
 from tillwatch.sources.documents import Document, Plan, Receipt
 from tillwatch.sources.tryton.catalogue import Catalogue
 from tillwatch.sources.tryton.options import TrytonDataset, TrytonOptions
-from tillwatch.sources.tryton.orders import orders
+from tillwatch.sources.tryton.orders import first_order, orders
 from tillwatch.sources.tryton.posting import Posting
-from tillwatch.sources.tryton.reading import Request, records
+from tillwatch.sources.tryton.reading import Request, first_record, records
 from tillwatch.sources.tryton.session import Session
 
 
@@ -121,15 +121,13 @@ class TrytonSource:
         self._session.close()
 
     def _look(self, name: str) -> None:
-        """One row of the dataset, with its mapping checked against the live models."""
+        """One row, with the mapping checked against the live models; no count and no sort of a big table."""
         dataset = self._dataset(name)
         self._catalogue.column_types(name, dataset)
-        request = Request(name=name, dataset=dataset, fields=None, since=None, keys=None, batch_rows=1)
-        reading = (
-            orders(self._session, request) if dataset.is_orders else records(self._session, self._catalogue, request)
-        )
-        with reading:
-            next(iter(reading), None)
+        if dataset.is_orders:
+            first_order(self._session, dataset)
+        else:
+            first_record(self._session, self._catalogue, name, dataset)
 
     def _describe(self, name: str, dataset: TrytonDataset) -> DatasetDescription:
         types = self._catalogue.column_types(name, dataset)
