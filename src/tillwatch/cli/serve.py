@@ -17,6 +17,7 @@ from tillwatch.cli.context import config, say
 from tillwatch.config.schema import ChainConfig
 from tillwatch.errors import UnavailableError
 from tillwatch.web.app import create_app
+from tillwatch.web.server import WebServer
 
 #: Requests beyond this wait in the kernel; more at once would only make all of them slow.
 MAX_CONNECTIONS = 1000
@@ -52,7 +53,7 @@ def serve(
         app.start()
         host, bound_port = door.getsockname()[:2]
         say(f"tillwatch: {chain.chain.id} on http://{_spelled(host)}:{bound_port}/")
-        uvicorn.Server(settings).run(sockets=[door])
+        WebServer(web, settings).run(sockets=[door])
     finally:
         app.stop()
         door.close()

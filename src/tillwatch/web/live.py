@@ -49,6 +49,7 @@ class Pulse:
         try:
             yield f"retry: {RETRY_MILLISECONDS}\n\n".encode()
             looks = 0
+            ailing = False
             while not self._closed:
                 revision = await self._look()
                 if revision is None:
@@ -57,8 +58,9 @@ class Pulse:
                     # A page that has just connected shows this revision already, unless it says it knew an older one.
                     kind = "hello" if known is None else "changed"
                     yield f"id: {revision}\nevent: {kind}\ndata: {revision}\n\n".encode()
-                elif looks % PING_EVERY_LOOKS == 0:
+                elif ailing or looks % PING_EVERY_LOOKS == 0:
                     yield b"event: ping\ndata: -\n\n"
+                ailing = revision is None
                 known = revision or known
                 looks += 1
                 await self._clock.wait(LOOK_EVERY_SECONDS)
