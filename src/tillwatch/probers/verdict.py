@@ -59,12 +59,12 @@ class Verdict:
 def verdict(step: Step, result: ProbeResult, ready: Ready) -> Verdict:
     """Decide which alert stands after `result`.
 
-    1. A failing probe raises one alert, named by the cause of its latest failure, and re-sends it with every run.
+    1. A failing probe raises one alert, named by the cause of its latest failure, and re-sends it with every failure.
     2. When the cause moves to another name, or the labels changed in the files, the old alert ends and the new one
        starts in the same batch.
     3. A certificate that ends soon raises its alert although the probe succeeds.
-    4. A run that proves nothing (unknown, late, one failure too few, one success too few) leaves what stands as it
-       is, words included: they tell of the last failure, which is what people need to read.
+    4. A run that decides nothing (unknown, late, one failure too few, one success too few) says nothing: what stands,
+       stands, with the words and the evidence of the run that last confirmed it.
     5. A recovered probe ends its alert.
     """
     state = step.state
@@ -87,7 +87,7 @@ def verdict(step: Step, result: ProbeResult, ready: Ready) -> Verdict:
 
 
 def _wanted(state: ProbeState, result: ProbeResult, ready: Ready) -> dict[str, str] | None:
-    """The labels of the alert that must stand now, empty for none, None for whatever stands."""
+    """The labels of the alert that must stand now, empty for none; None when this run decides nothing."""
     probe = ready.target.probe
     failing = state.status is ProbeStatus.FAILING
     if failing and result.outcome is Outcome.FAILED:
