@@ -72,9 +72,10 @@ def test_an_alert_says_what_and_what_to_do_in_both_languages(alert: Alert) -> No
 
 
 @pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: f"{alert.name}-{alert.rule['labels']['severity']}")
-def test_the_runbook_of_an_alert_exists(alert: Alert) -> None:
+def test_the_runbook_of_an_alert_is_the_one_that_serves_it(alert: Alert) -> None:
     runbook = alert.rule["annotations"]["runbook_url"].removeprefix("/runbooks/")
-    assert (ROOT / "runbooks" / f"{runbook}.md").is_file()
+    text = (ROOT / "runbooks" / f"{runbook}.md").read_text(encoding="utf-8")
+    assert alert.name in yaml.safe_load(text.split("---")[1])["serves"]
 
 
 def sides_tested(name: str, severity: str) -> set[bool]:
