@@ -3,7 +3,7 @@
 import json
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from datetime import datetime, timedelta
 from typing import Any, Protocol
@@ -144,8 +144,9 @@ class OutboxWorker:
         """One claimed message.
 
         1. Give it back when too little of the lease is left, end it when it is too old or its channel is gone.
-        2. Word it, once ever, and store the wording.
-        3. Send it, and write down what the channel said.
+        2. Word it, once ever.
+        3. Write down that it is being sent, and the wording; stop here when the claim was lost meanwhile.
+        4. Send it, and write down what the channel said.
         """
         now = self._clock.now()
         if record.lease_until is None or record.lease_until - now < SEND_MARGIN:
@@ -164,14 +165,14 @@ class OutboxWorker:
         if record.unknown_results > notifier.repeats_when_unknown:
             self._end(record, DeliveryState.UNKNOWN, record.code or "worker_lost", "in doubt once too often to repeat")
             return
-        message = self._message(record)
-        if message is not None:
-            self._send(record, notifier, message)
+        document = self._document(record)
+        if document is not None and self._database.write(lambda c: outbox.begin(c, record, document)):
+            self._send(record, notifier, Message.read(document, possible_repeat=record.possible_repeat))
 
-    def _message(self, record: DeliveryRecord) -> Message | None:
-        """The stored wording, or a new one that is stored before it is used; None when the claim was lost."""
+    def _document(self, record: DeliveryRecord) -> Mapping[str, Any] | None:
+        """The stored wording, or a new one; None when it cannot be worded now, which is then written down."""
         if record.payload is not None:
-            return Message.read(record.payload, possible_repeat=record.possible_repeat)
+            return record.payload
         try:
             with self._database.read() as connection:
                 message = self._render(connection, record)
@@ -182,10 +183,7 @@ class OutboxWorker:
             failure = DeliveryError(f"{type(error).__name__}: {error}", retryable=True, code="wording")
             self._failed(record, failure, 0.0)
             return None
-        document = _exact(message)
-        if not self._database.write(lambda connection: outbox.keep_payload(connection, record, document)):
-            return None
-        return Message.read(document, possible_repeat=record.possible_repeat)
+        return _exact(message)
 
     def _send(self, record: DeliveryRecord, notifier: Notifier, message: Message) -> None:
         started = self._clock.monotonic()

@@ -4,8 +4,8 @@ States: pending → sending (lease) → delivered | rejected | unknown, or back 
 written only by the claim that still holds the row (its epoch); a worker that was away too long changes nothing.
 """
 
-from collections.abc import Collection, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Collection, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, Select, and_, func, insert, or_, select, update
@@ -16,6 +16,7 @@ from tillwatch.store.tables.outbox import outbox, outbox_attempts
 #: Looked at in one claim; a channel with a long queue must not hide the others for long.
 MAX_CANDIDATES = 1_000
 
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 _OPEN = (DeliveryState.PENDING.value, DeliveryState.SENDING.value)
 
 
@@ -43,6 +44,8 @@ def enqueue(connection: Connection, notice: Notice, now: datetime | None = None)
                 not_before=notice.not_before,
                 lease_owner="",
                 epoch=0,
+                begun=False,
+                touched_at=now or _LONG_AGO,
                 attempts=0,
                 unknown_results=0,
                 possible_repeat=False,
@@ -67,14 +70,16 @@ def claim(
     """Take up to `limit` due messages, at most `per_channel` of one channel, none of the `busy` channels.
 
     What is more urgent is taken first. Messages about one incident leave a channel in the order they were written:
-    nobody reads "resolved" before "opened". A row whose lease ran out is taken again and marked as a possible repeat.
+    nobody reads "resolved" before "opened". A row whose lease ran out is taken again, as a possible repeat when its
+    send had begun. When the clock went back, what was written "later" than now is due at once: waiting for the old
+    time would be silence.
     """
     taken: dict[str, int] = {}
     claimed: list[DeliveryRecord] = []
     for row in connection.execute(_due(now, busy, dialect=connection.dialect.name)).mappings():
         if taken.get(row["channel"], 0) >= per_channel:
             continue
-        orphaned = row["state"] == DeliveryState.SENDING.value
+        orphaned = row["state"] == DeliveryState.SENDING.value and row["begun"]
         changed = connection.execute(
             update(outbox)
             .where(outbox.c.id == row["id"], outbox.c.epoch == row["epoch"], outbox.c.state == row["state"])
@@ -83,6 +88,8 @@ def claim(
                 lease_owner=owner,
                 lease_until=now + lease,
                 epoch=row["epoch"] + 1,
+                begun=False,
+                touched_at=now,
                 possible_repeat=row["possible_repeat"] or orphaned,
                 attempts=row["attempts"] + (1 if orphaned else 0),
                 unknown_results=row["unknown_results"] + (1 if orphaned else 0),
@@ -111,6 +118,7 @@ def _due(now: datetime, busy: Collection[str], *, dialect: str) -> Select[Any]:
         .exists()
     )
     due = or_(
+        and_(outbox.c.state.in_(_OPEN), outbox.c.touched_at > now),
         and_(outbox.c.state == DeliveryState.PENDING.value, outbox.c.not_before <= now),
         and_(outbox.c.state == DeliveryState.SENDING.value, outbox.c.lease_until <= now),
     )
@@ -125,9 +133,9 @@ def _due(now: datetime, busy: Collection[str], *, dialect: str) -> Select[Any]:
     return query.with_for_update(skip_locked=True, of=outbox) if dialect == "postgresql" else query
 
 
-def keep_payload(connection: Connection, record: DeliveryRecord, payload: dict[str, object]) -> bool:
-    """Fix the wording before the first send. False when the claim is no longer ours."""
-    return _settle(connection, record, payload=payload)
+def begin(connection: Connection, record: DeliveryRecord, payload: Mapping[str, object]) -> bool:
+    """Write down, just before it is sent, what is sent. False when the claim is no longer ours: then it must not be."""
+    return _settle(connection, record, payload=dict(payload), begun=True)
 
 
 def delivered(connection: Connection, record: DeliveryRecord, attempt: Attempt, owner: str) -> bool:
@@ -155,6 +163,7 @@ def retry(
         record,
         state=DeliveryState.PENDING.value,
         not_before=at,
+        touched_at=attempt.at,
         lease_until=None,
         code=attempt.code,
         detail=attempt.detail,

@@ -95,7 +95,8 @@ class Desk:
             "not_before": self.clock.now(),
         }  # fmt: skip
         one = Notice(**{**given, **changes})  # type: ignore[arg-type]
-        self.database.write(lambda connection: outbox.enqueue(connection, one))
+        now = self.clock.now()
+        self.database.write(lambda connection: outbox.enqueue(connection, one, now))
 
     def record(self, incident: int = 1, position: int = 0) -> DeliveryRecord:
         with self.database.read() as connection:

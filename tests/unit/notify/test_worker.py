@@ -321,10 +321,9 @@ def test_the_clock_going_back_neither_loses_nor_doubles_a_message(desk: Desk) ->
     worker = desk.worker()
     worker.step()
     desk.clock.jump(-3600)
-    assert worker.step() == 0
+    assert worker.step() == 1
     desk.clock.advance(3700)
-    worker.step()
-    worker.step()
+    assert worker.step() == 0
     assert (desk.record().state, len(desk.channels["ops"].sent)) == (DeliveryState.DELIVERED, 2)
 
 

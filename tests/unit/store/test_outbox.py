@@ -76,7 +76,8 @@ def test_nothing_is_claimed_before_its_time(database: Database, clock: ManualClo
 
 def test_a_claimed_message_is_nobody_elses_until_its_lease_ends(database: Database, clock: ManualClock) -> None:
     put(database, notice(clock.now()))
-    assert len(take(database, clock, "a")) == 1
+    (first,) = take(database, clock, "a")
+    assert database.write(lambda c: outbox.begin(c, first, {}))
     clock.advance(59)
     assert take(database, clock, "b") == []
     clock.advance(1)
@@ -86,10 +87,33 @@ def test_a_claimed_message_is_nobody_elses_until_its_lease_ends(database: Databa
 
 def test_the_log_says_that_a_worker_was_lost(database: Database, clock: ManualClock) -> None:
     put(database, notice(clock.now()))
-    take(database, clock, "a")
+    (lost,) = take(database, clock, "a")
+    database.write(lambda c: outbox.begin(c, lost, {}))
     clock.advance(60)
     (row,) = take(database, clock, "b")
     assert [(one.number, one.result, one.code) for one in row.log] == [(1, "unknown", "worker_lost")]
+
+
+def test_a_worker_lost_before_its_send_began_has_certainly_sent_nothing(database: Database, clock: ManualClock) -> None:
+    put(database, notice(clock.now()))
+    take(database, clock, "a")
+    clock.advance(60)
+    assert [(row.possible_repeat, row.unknown_results, row.log) for row in take(database, clock, "b")] == [
+        (False, 0, ())
+    ]
+
+
+def test_a_clock_that_went_back_keeps_nothing_waiting(database: Database, clock: ManualClock) -> None:
+    now = clock.now()
+    put(database, notice(now), notice(now, incident=2))
+    first, second = take(database, clock, per_channel=2)
+    database.write(lambda c: outbox.begin(c, first, {}))
+    database.write(lambda c: outbox.retry(c, second, attempt(now), "a", now + timedelta(seconds=5), in_doubt=False))
+    clock.jump(-3600)
+    assert [(row.incident, row.possible_repeat) for row in take(database, clock, "b", per_channel=2)] == [
+        (1, True),
+        (2, False),
+    ]
 
 
 def test_a_worker_whose_lease_was_taken_over_settles_nothing(database: Database, clock: ManualClock) -> None:
@@ -100,12 +124,12 @@ def test_a_worker_whose_lease_was_taken_over_settles_nothing(database: Database,
     now = clock.now()
     assert not database.write(lambda c: outbox.delivered(c, late, attempt(now), "a"))
     assert not database.write(lambda c: outbox.retry(c, late, attempt(now), "a", now, in_doubt=False))
-    assert not database.write(lambda c: outbox.keep_payload(c, late, {"title": "late"}))
+    assert not database.write(lambda c: outbox.begin(c, late, {"title": "late"}))
     assert not database.write(lambda c: outbox.release(c, late))
     assert the(database, late.id).state is DeliveryState.SENDING
     assert database.write(lambda c: outbox.delivered(c, current, attempt(now), "b"))
     # What the late worker did happened all the same, so the log has it.
-    assert [one.result for one in the(database, late.id).log] == ["unknown", "delivered", "delivered", "delivered"]
+    assert [one.result for one in the(database, late.id).log] == ["delivered", "delivered", "delivered"]
 
 
 def test_resolved_waits_for_opened_on_the_same_channel_only(database: Database, clock: ManualClock) -> None:

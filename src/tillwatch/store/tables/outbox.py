@@ -27,6 +27,10 @@ outbox = Table(
     Column("lease_owner", String, nullable=False),
     Column("lease_until", UtcDateTime),
     Column("epoch", Integer, nullable=False),
+    # True from the moment before this claim's send: a worker that died earlier has certainly sent nothing.
+    Column("begun", Boolean, nullable=False),
+    # When this row was last written, by the clock of then; later than now means that the clock has gone back.
+    Column("touched_at", UtcDateTime, nullable=False),
     Column("attempts", Integer, nullable=False),
     Column("unknown_results", Integer, nullable=False),
     Column("possible_repeat", Boolean, nullable=False),

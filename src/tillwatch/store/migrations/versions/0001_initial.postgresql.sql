@@ -93,6 +93,8 @@ CREATE TABLE outbox (
 	lease_owner VARCHAR NOT NULL,
 	lease_until TIMESTAMP WITH TIME ZONE,
 	epoch INTEGER NOT NULL,
+	begun BOOLEAN NOT NULL,
+	touched_at TIMESTAMP WITH TIME ZONE NOT NULL,
 	attempts INTEGER NOT NULL,
 	unknown_results INTEGER NOT NULL,
 	possible_repeat BOOLEAN NOT NULL,

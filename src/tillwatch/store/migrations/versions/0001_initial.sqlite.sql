@@ -91,6 +91,8 @@ CREATE TABLE outbox (
 	lease_owner VARCHAR NOT NULL,
 	lease_until VARCHAR(27),
 	epoch INTEGER NOT NULL,
+	begun BOOLEAN NOT NULL,
+	touched_at VARCHAR(27) NOT NULL,
 	attempts INTEGER NOT NULL,
 	unknown_results INTEGER NOT NULL,
 	possible_repeat BOOLEAN NOT NULL,
