@@ -26,9 +26,9 @@ class Pace:
 
     #: Mean time between two sales of one shop.
     sale_seconds: float = 4.0
-    sync_seconds: float = 1.0
+    sync_seconds: float = 0.5
     pull_seconds: float = 10.0
-    book_seconds: float = 20.0
+    book_seconds: float = 30.0
 
 
 DEFAULT_PACE = Pace()

@@ -134,18 +134,23 @@ class Rounds:
 
     def round(self) -> None:
         """One round over all shops. Raises what the ERP says; the next round takes up what this one left."""
-        for shop in SHOPS:
-            self._sync.push(shop, self._clock.now())
+        self._push()
         if self._clock.monotonic() >= self._book_at:
             for shop in SHOPS:
                 # Pulled right after, so that till and ERP differ for no longer than one round trip.
                 if self._sync.book(shop, self._clock.now()):
                     self._sync.pull(shop, self._clock.now())
+                # Booking takes a second; orders do not wait for it.
+                self._push()
             self._book_at = self._clock.monotonic() + self._pace.book_seconds
         if self._clock.monotonic() >= self._pull_at:
             for shop in SHOPS:
                 self._sync.pull(shop, self._clock.now())
             self._pull_at = self._clock.monotonic() + self._pace.pull_seconds
+
+    def _push(self) -> None:
+        for shop in SHOPS:
+            self._sync.push(shop, self._clock.now())
 
 
 def run(lab: Lab, clock: Clock, log: Log) -> None:

@@ -21,8 +21,10 @@ def test_the_rendered_chain_loads_and_points_at_the_lab(lab: Lab) -> None:
     config = load(chain.render(lab, pack_root()))
     assert config.listen.port == 3333
     assert config.store.url == f"sqlite:///{lab.chain}/var/tillwatch.db"
-    assert {probe.every for probe in config.probes} == {timedelta(seconds=2)}
-    assert {audit.settle for audit in config.audits} == {timedelta(seconds=4)}
+    paces = {probe.id: probe.every for probe in config.probes}
+    assert paces.pop("erp-login") == timedelta(seconds=5)
+    assert set(paces.values()) == {timedelta(seconds=2)}
+    assert {audit.settle for audit in config.audits} == {timedelta(seconds=8)}
     text = (lab.chain / "tillwatch.yaml").read_text(encoding="utf-8")
     for gone in ("8000", "9999", "var/lab", "env:ERP_PASSWORD", '"python"'):
         assert gone not in text
