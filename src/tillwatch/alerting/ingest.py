@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import Connection
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
-from tillwatch.alerting import wire
+from tillwatch.alerting import heartbeat, wire
 from tillwatch.alerting.episodes import Effect, family, receive
 from tillwatch.alerting.leases import lapse
 from tillwatch.clock import Clock
@@ -17,6 +17,9 @@ from tillwatch.store import alerts as store
 from tillwatch.store.db import Database
 from tillwatch.store.savepoint import savepoint
 from tillwatch.store.types import dumps
+
+#: Prometheus repeats itself every minute; two of them tell a quiet source from our own restart.
+LISTEN_BEFORE_LAPSE_SECONDS = 120.0
 
 _RECEIVED = "tillwatch_alerts_received_total"
 
@@ -43,6 +46,7 @@ class Ingest:
         self._clock = clock
         self._on_changes = on_changes
         self._metrics = metrics or Metrics()
+        self._listening_since = clock.monotonic()
 
     def v2(self, body: bytes, *, source: str = "prometheus") -> IngestReceipt:
         """`POST /api/v2/alerts`. Raises StoreError when nothing was stored: answer 503, the sender sends again."""
@@ -59,13 +63,17 @@ class Ingest:
         return self._store(wire.Parsed(alerts=tuple(alerts)), source, self._clock.now())
 
     def lapse(self) -> int:
-        """Mark episodes whose source went quiet as silent. Returns how many. Call it every few seconds."""
+        """Mark episodes whose source went quiet as silent. Returns how many. Call it every few seconds.
+
+        Not in the first minutes: a source is not to blame for what it sent while we were not there to hear it.
+        """
+        if self._clock.monotonic() - self._listening_since < LISTEN_BEFORE_LAPSE_SECONDS:
+            return 0
 
         def job(connection: Connection) -> int:
             now = self._clock.now()
             changes = lapse(connection, now)
-            if changes:
-                self._on_changes(connection, changes, now)
+            self._tell(connection, changes, now)
             return len(changes)
 
         return self._database.write(job)
@@ -121,9 +129,16 @@ class Ingest:
             families.setdefault(family(alert.source), []).append(alert)
         for name, members in families.items():
             changes += _fold_family(connection, name, members, now)
-        if changes:
-            self._on_changes(connection, changes, now)
-        return changes
+        return self._tell(connection, changes, now)
+
+    def _tell(self, connection: Connection, changes: Sequence[EpisodeChange], now: datetime) -> list[EpisodeChange]:
+        """Hand on what changed; of a heartbeat not that it beats, but that it stopped or came back."""
+        told = heartbeat.others(changes)
+        if verdicts := heartbeat.verdicts(changes, now):
+            told += _fold_family(connection, heartbeat.SOURCE, verdicts, now)
+        if told:
+            self._on_changes(connection, told, now)
+        return told
 
 
 def _fold_family(connection: Connection, name: str, alerts: Sequence[Alert], now: datetime) -> list[EpisodeChange]:

@@ -153,6 +153,6 @@ def _told(ctx: typer.Context, application: Any, number: int) -> tuple[Incident, 
         document = store.document(connection, number)
         entries = store.timeline(connection, number)
     t = texts(CHINESE if language(ctx, chain) == "zh" else ENGLISH)
-    now = application.services.clock.now()
+    now = application.clock.now()
     f = Formats(t=t, zone=chain.chain.timezone, currency=chain.chain.currency, now=now)
     return incident, document, markdown(incident, document, list(reversed(entry_views(entries, chain, t, f))), t, f)

@@ -36,6 +36,11 @@ class Topology:
         self._chain = Component(kind=ComponentKind.CHAIN, id=config.chain.id)
         self._interfaces = {interface.id: interface for interface in config.interfaces}
         self._site_of_system = {system.id: system.site for system in config.systems}
+        #: What probes and audits look at: an alert about a probe that went stale is about the same thing.
+        self._subjects: dict[tuple[str, str], dict[str, str]] = {
+            **{("probe", one.id): _named(interface=one.interface, system=one.system) for one in config.probes},
+            **{("audit", one.id): _named(interface=one.interface) for one in config.audits},
+        }
         self._hosts = {system.id for system in config.systems if system.source == HOST_SOURCE}
 
     def component_of(self, labels: Labels) -> Component:
@@ -43,6 +48,8 @@ class Topology:
 
         Ids that the chain does not know are taken as they are: an alert from outside still gets its own incident.
         """
+        labels = {**self._subjects.get(("probe", labels.get("probe", "")), {}), **labels}
+        labels = {**self._subjects.get(("audit", labels.get("audit", "")), {}), **labels}
         if interface := labels.get("interface"):
             return Component(kind=ComponentKind.INTERFACE, id=interface)
         if system := labels.get("system"):
@@ -85,6 +92,10 @@ class Topology:
             episode.is_live and episode.name in DOWN and self.component_of(episode.labels) == component
             for episode in alerts
         )
+
+
+def _named(**labels: str) -> dict[str, str]:
+    return {name: value for name, value in labels.items() if value}
 
 
 def _components(kind: ComponentKind, ids: Iterable[str]) -> tuple[Component, ...]:

@@ -7,6 +7,9 @@ from datetime import datetime
 
 from tillwatch.model.labels import Labels, fingerprint
 
+#: The alert Prometheus sends all the time, to prove that it can.
+HEARTBEAT = "Watchdog"
+
 
 class AlertState(enum.StrEnum):
     """Three states, because a source that fell silent is not a source that recovered."""
@@ -70,6 +73,11 @@ class Episode:
     @property
     def name(self) -> str:
         return self.labels.get("alertname", "")
+
+    @property
+    def is_heartbeat(self) -> bool:
+        """An alert that fires while all is well; its absence is the trouble."""
+        return self.name == HEARTBEAT and "heartbeat" not in self.labels
 
     @property
     def is_live(self) -> bool:

@@ -139,3 +139,17 @@ def test_what_was_stored_and_what_was_set_aside_is_counted(sqlite_database: Data
     exposed = metrics.render().decode()
     assert 'tillwatch_alerts_received_total{result="stored",source="prometheus"} 2.0' in exposed
     assert 'tillwatch_alerts_received_total{result="quarantined",source="prometheus"} 1.0' in exposed
+
+
+def test_after_a_restart_sources_get_time_to_repeat_themselves(
+    sqlite_database: Database, make_router: Callable[..., Router], clock: ManualClock
+) -> None:
+    lease = (clock.now() + timedelta(minutes=4)).isoformat()
+    make_router(sqlite_database).ingest.v2(body(disk(1, startsAt=clock.now().isoformat(), endsAt=lease)))
+    clock.advance(3600)
+    restarted = make_router(sqlite_database)
+    assert restarted.ingest.lapse() == 0
+    clock.advance(119)
+    assert restarted.ingest.lapse() == 0
+    clock.advance(1)
+    assert restarted.ingest.lapse() == 1

@@ -22,8 +22,7 @@ def tillwatch(router: Router, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
 
     @contextmanager
     def opened(_ctx: object) -> Iterator[SimpleNamespace]:
-        services = SimpleNamespace(desk=router.desk, clock=router.clock)
-        yield SimpleNamespace(config=router.config, database=router.database, services=services)
+        yield SimpleNamespace(config=router.config, database=router.database, desk=router.desk, clock=router.clock)
 
     modules: tuple[ModuleType, ...] = (alert_commands, incident_commands)
     for module in modules:

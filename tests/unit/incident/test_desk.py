@@ -266,7 +266,7 @@ def test_one_open_incident_for_each_component_whatever_is_written(
 
 
 def test_an_alert_from_outside_without_any_known_label_still_becomes_an_incident(router: Router) -> None:
-    router.fire(alert("Watchdog", router.clock.now(), source="prometheus"))
+    router.fire(alert("TooManyLogins", router.clock.now(), source="prometheus"))
     assert str(router.incident().component) == "chain:demo"
 
 
@@ -324,3 +324,33 @@ def test_two_servers_on_one_database_open_one_incident_for_one_trouble(
         assert len(incidents.episodes(connection, incident.id)) == 40
         assert [one.kind for one in outbox.deliveries(connection, incident.id)] == ["opened"]
     other.close()
+
+
+def test_a_heartbeat_is_no_incident_its_absence_is_one_and_its_return_resolves_it(router: Router) -> None:
+    def beat() -> None:
+        lease = router.clock.now() + timedelta(minutes=4)
+        router.fire(alert("Watchdog", start, source="prometheus", ends_at=lease, severity="none"))
+
+    start = router.clock.now()
+    beat()
+    router.clock.advance(60)
+    beat()
+    router.ingest.lapse()
+    assert router.incidents() == []
+    router.clock.advance(240)
+    assert router.ingest.lapse() == 1
+    [incident] = router.incidents()
+    assert (str(incident.component), incident.severity) == ("chain:demo", Severity.CRITICAL)
+    assert "心跳告警 Watchdog 不再到达" in incident.title
+    assert router.outbox() == [("opened", "phone", "pending")]
+    router.clock.advance(30)
+    beat()
+    assert router.incident().state is IncidentState.RESOLVED
+
+
+def test_a_heartbeat_that_ends_is_as_bad_as_one_that_falls_silent(router: Router) -> None:
+    start = router.clock.now()
+    router.fire(alert("Watchdog", start, source="prometheus"))
+    router.clock.advance(60)
+    router.fire(alert("Watchdog", start, source="prometheus", ends_at=router.clock.now()))
+    assert [one.state for one in router.incidents()] == [IncidentState.OPEN]
