@@ -109,7 +109,11 @@ def test_a_name_is_evaluated_in_one_place_only() -> None:
 def test_rules_ask_only_for_metrics_we_expose() -> None:
     known = {metric.name for metric in METRICS} | {"up"}
     recorded = {
-        rule["record"] for path in RULES for group in load(path)["groups"] for rule in group["rules"] if "record" in rule
+        rule["record"]
+        for path in RULES
+        for group in load(path)["groups"]
+        for rule in group["rules"]
+        if "record" in rule
     }
     for path in RULES:
         for group in load(path)["groups"]:

@@ -52,7 +52,7 @@ def call(
 
     @contextmanager
     def opened(_: object) -> Iterator[SimpleNamespace]:
-        yield SimpleNamespace(config=config, database=sqlite_database, services=SimpleNamespace(probes=runner))
+        yield SimpleNamespace(config=config, database=sqlite_database, probes=runner)
 
     monkeypatch.setattr(probe, "opened", opened)
     return lambda *words: CliRunner().invoke(main.app, list(words))
