@@ -145,6 +145,18 @@ def test_a_run_is_approved_without_a_script(browser: Open, served: Callable[[Wor
     assert night.orders == [("approve", 1, "李雷", "oncall-lead", "approve", "c0ffee5e")]
 
 
+def test_the_enter_key_decides_nothing(browser: Open, served: Callable[[World], str], night: World) -> None:
+    page = browser().new_page()
+    address = served(night)
+    for path in ("/runs/1", "/runs/2", "/runbooks/erp-restart?incident=3"):
+        page.goto(address + path)
+        field = page.locator("input[name=actor]").first
+        field.fill("ann")
+        field.press("Enter")
+        assert page.url == address + path
+    assert night.orders == []
+
+
 def test_a_change_reaches_an_open_page_by_itself(browser: Open, served: Callable[[World], str]) -> None:
     world = calm_world(BrowserClock())
     page = browser().new_page()
