@@ -139,12 +139,18 @@ def _item(number: int, row: Difference, document: OrderDocument | StockCount) ->
         number=number,
         key=row.key,
         kind=row.kind,
-        action=RepairAction.CREATE if row.kind is DifferenceKind.MISSING else RepairAction.CORRECT,
+        action=_action(row, document),
         document=document_to_json(document),
         left=row.left,
         right=row.right,
         value_at_risk=row.value_at_risk,
     )
+
+
+def _action(row: Difference, document: OrderDocument | StockCount) -> RepairAction:
+    """A count is always a document of its own, also where the other system holds the product with another quantity."""
+    corrects = row.kind is DifferenceKind.CHANGED and isinstance(document, OrderDocument)
+    return RepairAction.CORRECT if corrects else RepairAction.CREATE
 
 
 def _does_not_add_up(row: Difference, order: Sequence[Line], declared: Declared, options: RepairOptions) -> str:

@@ -230,3 +230,58 @@ def test_an_erp_that_is_down_fails_the_audit_with_its_cause(
     assert report.evidence["cause"] == "tcp"
     runner.stop()
     sources.close()
+
+
+STOCK = """
+audits:
+  - id: stock
+    left: {system: till, dataset: stock}
+    right: {system: erp, dataset: stock}
+    key: [sku]
+    fields: {quantity: {type: decimal, scale: 3}}
+    schedule: "@every 60s"
+    settle: 0s
+    repair: {kind: stock_count, location: LOC-CHAOYANG}
+"""
+
+
+def test_a_stock_difference_is_repaired_by_a_count_in_the_erp(
+    fresh_erp: Erp, tmp_path: Path, sqlite_database: Database, clock: ManualClock
+) -> None:
+    values = {"url": fresh_erp.url, "user": fresh_erp.user, "password": fresh_erp.password, "prefix": "AU-"}
+    stock = (
+        "    datasets: {stock: {model: stock, location: LOC-CHAOYANG, columns: {sku: code, quantity: quantity}}, orders"
+    )
+    text = (
+        (CHAIN % values)
+        .replace("    datasets: {orders", stock)
+        .replace("      lines: {", "      stock: {table: stock}\n      lines: {")
+    )
+    (tmp_path / "probes").mkdir()
+    (tmp_path / "alerts").mkdir()
+    (tmp_path / "tillwatch.yaml").write_text(text, encoding="utf-8")
+    (tmp_path / "probes" / "stock.yaml").write_text(STOCK, encoding="utf-8")
+    (tmp_path / "alerts" / "routes.yaml").write_text(ROUTES, encoding="utf-8")
+    config = load(tmp_path)
+    systems = Systems(registry.build(config, clock=SystemClock()))
+    with systems.get("erp").read("stock") as reading:
+        rows = [(row["sku"], str(row["quantity"])) for batch in reading for row in batch]
+    first, second = PRODUCTS[0].sku, PRODUCTS[1].sku
+    till = sqlite3.connect(tmp_path / "till.db")
+    till.execute("CREATE TABLE stock (sku TEXT, quantity TEXT)")
+    till.executemany("INSERT INTO stock VALUES (?, ?)", rows)
+    till.execute("UPDATE stock SET quantity = quantity + 3 WHERE sku = ?", (first,))
+    till.execute("UPDATE stock SET quantity = quantity - 2 WHERE sku = ?", (second,))
+    till.commit()
+    till.close()
+    runner = AuditRunner(config, systems, database=sqlite_database, clock=clock, metrics=Metrics())
+    repairs = Repairs(config, systems, database=sqlite_database, clock=clock)
+    report = runner.run("stock")
+    assert {row.key["sku"] for row in report.differences} == {first, second}, report.reason
+    plan = repairs.plan_repair(report.run)
+    result = repairs.apply_repair(plan.id, actor="test")
+    assert result.complete, result
+    assert repairs.apply_repair(plan.id, actor="test") == result
+    assert runner.run("stock").verdict is Verdict.CLEAN
+    runner.stop()
+    systems.sources.close()

@@ -139,3 +139,19 @@ def test_told_to_stop_it_stops_the_runner(bench: Bench) -> None:
     stop.set()
     bench.loop.run(stop)
     assert bench.runner.stopped
+
+
+def test_a_store_that_is_away_at_the_start_is_waited_for(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    stop, tries = Event(), []
+
+    def restore() -> Mapping[str, datetime]:
+        tries.append(1)
+        if len(tries) == 1:
+            raise StoreError("the database could not be read")
+        stop.set()
+        return {}
+
+    monkeypatch.setattr(bench.runner, "restore", restore)
+    bench.loop.run(stop)
+    assert len(tries) == 2
+    assert 'tillwatch_loop_errors_total{loop="audits"} 1.0' in bench.metrics.render().decode()

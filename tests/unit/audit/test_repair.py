@@ -11,6 +11,7 @@ from tests.support.repairs import LINES, lines_of, orders_audit, repair_node
 from tests.support.repairs import OrdersBench as Bench
 
 from tillwatch.clock import ManualClock
+from tillwatch.config.schema import Field
 from tillwatch.errors import (
     AuthRefused,
     Cause,
@@ -311,3 +312,39 @@ def test_a_wrong_repair_is_a_problem_at_its_place(
     with pytest.raises(ConfigError) as caught:
         Bench(sqlite_database, clock, orders_audit(repair=repair_node(text)))
     assert any(problem.message == message and problem.line == 1 for problem in caught.value.problems)
+
+
+def test_a_stock_difference_becomes_a_count_of_what_is_there(sqlite_database: Database, clock: ManualClock) -> None:
+    spec = orders_audit(
+        fields={"quantity": Field(type="decimal", scale=3)},
+        value="",
+        repair=repair_node("{kind: stock_count, location: LOC-CHAOYANG, sku: order_ref}"),
+    )
+    bench = Bench(sqlite_database, clock, spec)
+    bench.erp.orders["CY-9"] = lines_of("CY-1")
+    plan = bench.repairs.get(bench.plan())
+    assert [(item.action, dict(item.document)) for item in plan.items] == [
+        (RepairAction.CREATE, count(plan.run, "CY-2", "1.500", expected="0")),
+        (RepairAction.CREATE, count(plan.run, "CY-3", "4.000", expected="5.000")),
+        (RepairAction.MANUAL, {}),
+    ]
+    bench.runner.stop()
+
+
+def count(run: int, sku: str, quantity: str, *, expected: str) -> dict[str, str]:
+    return {
+        "kind": "stock_count",
+        "reference": f"tillwatch-{run}-{sku}",
+        "location": "LOC-CHAOYANG",
+        "sku": sku,
+        "quantity": quantity,
+        "expected": expected,
+    }
+
+
+def test_the_time_of_an_order_goes_with_it(sqlite_database: Database, clock: ManualClock) -> None:
+    node = repair_node("{lines: {system: till, dataset: lines}, ordered_at: paid_at}")
+    bench = Bench(sqlite_database, clock, orders_audit(repair=node))
+    bench.till.datasets["orders"] = [{**row, "paid_at": clock.now()} for row in bench.till.datasets["orders"]]
+    assert {item.document["ordered_at"] for item in bench.items(bench.plan())} == {clock.now().isoformat()}
+    bench.runner.stop()

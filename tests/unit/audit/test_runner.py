@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import Connection
 from tests.support.audits import FakeSource, FakeSources, chain, stock, stock_audit
 
+from tillwatch.audit import examine as examine_module
 from tillwatch.audit.runner import LEASE, AuditRunner
 from tillwatch.clock import ManualClock, SystemClock
 from tillwatch.config.schema import Audit, Field
@@ -256,3 +257,13 @@ def test_audits_that_make_no_sense_are_all_named_at_once(bench: Bench) -> None:
         "audit 'b': key: sku stands there twice; remove one",
         "audit 'c': key: sku has a tolerance; rows are matched by equal keys",
     ]
+
+
+def test_a_defect_of_ours_is_a_failed_run_that_says_so(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def burst(*_: object) -> None:
+        raise ZeroDivisionError("division by zero")
+
+    monkeypatch.setattr(examine_module.plan, "choose", burst)
+    report = bench.runner.run("stock")
+    assert (report.verdict, bench.heard) == (Verdict.FAILED, [report])
+    assert report.reason.startswith("a defect of tillwatch: ZeroDivisionError: division by zero; ")
