@@ -8,11 +8,13 @@ from tillwatch.audit.declare import declare
 from tillwatch.clock import Clock
 from tillwatch.config.bind import bind
 from tillwatch.config.schema import ChainConfig, Probe
-from tillwatch.errors import ConfigError, Problem, UsageError
+from tillwatch.errors import ConfigError, Problem, RunbookError, UsageError
 from tillwatch.notify import registry as channels
 from tillwatch.notify import render
 from tillwatch.probers import registry as probers
 from tillwatch.probers.base import Prober
+from tillwatch.runbook.actions import REGISTRY
+from tillwatch.runbook.lint import load_all
 from tillwatch.sources import registry as sources
 
 #: One reading of the whole configuration by those who understand a part of it.
@@ -72,7 +74,15 @@ def _audits(config: ChainConfig, clock: Clock) -> list[Problem]:  # noqa: ARG001
     return problems
 
 
-LINTS: tuple[Lint, ...] = (_sources, _channels, _messages, _probes, _audits)
+def _runbooks(config: ChainConfig, clock: Clock) -> list[Problem]:  # noqa: ARG001
+    try:
+        load_all(config, REGISTRY)
+    except RunbookError as error:
+        return list(error.problems)
+    return []
+
+
+LINTS: tuple[Lint, ...] = (_sources, _channels, _messages, _probes, _audits, _runbooks)
 
 
 def problems(config: ChainConfig, clock: Clock) -> list[Problem]:

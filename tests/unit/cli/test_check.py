@@ -65,6 +65,15 @@ def test_plugins_have_their_say_at_the_place_of_their_options(run: Run, chain: P
         assert part in said
 
 
+def test_a_malformed_runbook_is_named_at_its_line(run: Run, chain: Path) -> None:
+    path = next(iter(sorted((chain / "runbooks").glob("erp-restart.md"))))
+    edit(path, "serves:", "sevres:")
+    ended = run("-C", chain, "check")
+    assert ended.code == 2
+    assert ended.err.startswith("runbooks/erp-restart.md:")
+    assert "'sevres'" in ended.err
+
+
 def test_the_document_of_check(run: Run, chain: Path) -> None:
     document = run("-C", chain, "check", "--json").document
     assert (document["ok"], document["problems"], document["counts"]["systems"]) == (True, [], 4)
