@@ -69,6 +69,9 @@ class App:
     runbooks: RunbookDesk
     records: StoreRecords
     loops: Loops
+    #: Names this process in leases and in the log of attempts.
+    owner: str
+    _link: "_IncidentLink"
     _closing: ExitStack
 
     @property
@@ -90,7 +93,8 @@ class App:
     def start(self) -> None:
         """Run the loops. What ended with the last process is taken up by them; nothing is assumed of it here."""
         self.probes.retire()
-        self.loops.start()
+        self._closing.callback(self.loops.stop)
+        self.loops.start(_running(self))
 
     def stop(self) -> None:
         """End the loops, log off everywhere, close the store. Safe to call twice."""
@@ -117,103 +121,97 @@ def _wire(config: ChainConfig, clock: Clock, closing: ExitStack) -> App:
     closing.callback(_quietly, "log off", sources.close)
     notifiers = channels.build(config, clock=clock)
     closing.callback(notifiers.close)
-    incident_side = _Incidents()
-    ingest = Ingest(database, clock=clock, on_changes=incident_side.on_changes, metrics=metrics)
+    link = _IncidentLink()
+    ingest = Ingest(database, clock=clock, on_changes=link.on_changes, metrics=metrics)
     probes = ProbeRunner(
         config, builtin(), sources, database=database, clock=clock, on_verdict=ingest.apply, metrics=metrics
     )
-    audits = AuditRunner(
-        config,
-        sources,
-        database=database,
-        clock=clock,
-        metrics=metrics,
-        owner=owner,
-        on_report=_heard(config, ingest, clock),
-    )
+    heard = _heard(config, ingest, clock)
+    audits = AuditRunner(config, sources, database=database, clock=clock, metrics=metrics, owner=owner, on_report=heard)
     repairs = Repairs(config, sources, database=database, clock=clock)
-    services = ActionServices(
-        config=config,
-        database=database,
-        clock=clock,
-        probes=probes,
-        audits=audits,
-        repairs=repairs,
-        episodes=incidents.episodes,
-        enqueue=lambda connection, notice: outbox.enqueue(connection, notice, clock.now()),
+    runbooks = RunbookDesk(
+        ActionServices(
+            config=config,
+            database=database,
+            clock=clock,
+            probes=probes,
+            audits=audits,
+            repairs=repairs,
+            episodes=incidents.episodes,
+            enqueue=lambda connection, notice: outbox.enqueue(connection, notice, clock.now()),
+        ),
+        owner=owner,
+        metrics=metrics,
+        timeline=link.timeline,
     )
-    runbooks = RunbookDesk(services, owner=owner, metrics=metrics, timeline=incident_side.timeline)
-    desk = IncidentDesk(
+    link.desk = IncidentDesk(
         config,
         clock=clock,
         database=database,
         route=partial(route, tree=config.route),
         suggest=runbooks.suggest,
-    )
-    incident_side.desk = desk
-    messages = OutboxWorker(
-        database,
-        notifiers,
-        clock=clock,
-        owner=owner,
-        render=Renderer(
-            config,
-            clock=clock,
-            incident=incidents.document,
-            runbook_titles={book.id: book.head.title.text() for book in runbooks.books.values()},
-        ),
-        metrics=metrics,
-        jitter=random.SystemRandom().random,
-        on_result=incident_side.delivered,
-    )
-    records = StoreRecords(database)
-    loops = Loops(
-        [
-            ("probes", lambda stop: asyncio.run(probes.loop(stop))),
-            ("audits", audits.loop),
-            ("runbooks", runbooks.worker().loop),
-            ("outbox", messages.loop),
-            ("incidents", _incident_rounds(ingest, desk, records, clock=clock, metrics=metrics)),
-        ],
-        clock=clock,
         metrics=metrics,
     )
-    closing.callback(loops.stop)
     return App(
         config=config,
         clock=clock,
+        owner=owner,
         database=database,
         metrics=metrics,
         sources=sources,
         notifiers=notifiers,
         ingest=ingest,
-        desk=desk,
+        desk=link.desk,
         probes=probes,
         audits=audits,
         repairs=repairs,
         runbooks=runbooks,
-        records=records,
-        loops=loops,
+        records=StoreRecords(database),
+        loops=Loops(clock=clock, metrics=metrics),
+        _link=link,
         _closing=closing.pop_all(),
     )
 
 
-def _incident_rounds(
-    ingest: Ingest, desk: IncidentDesk, records: StoreRecords, *, clock: Clock, metrics: Metrics
-) -> Run:
+def _messages(app: App) -> OutboxWorker:
+    titles = {book.id: book.head.title.text() for book in app.runbooks.books.values()}
+    return OutboxWorker(
+        app.database,
+        app.notifiers,
+        clock=app.clock,
+        owner=app.owner,
+        render=Renderer(app.config, clock=app.clock, incident=incidents.document, runbook_titles=titles),
+        metrics=app.metrics,
+        jitter=random.SystemRandom().random,
+        on_result=app._link.delivered,
+    )
+
+
+def _running(app: App) -> list[tuple[str, Run]]:
+    """The loops of a server by name; a command runs none of them."""
+    return [
+        ("probes", lambda stop: asyncio.run(app.probes.loop(stop))),
+        ("audits", app.audits.loop),
+        ("runbooks", app.runbooks.worker().loop),
+        ("outbox", _messages(app).loop),
+        ("incidents", _incident_rounds(app)),
+    ]
+
+
+def _incident_rounds(app: App) -> Run:
     """What time alone changes: leases that lapse, reminders that fall due; and the gauges that count incidents."""
 
     def work() -> None:
-        ingest.lapse()
-        desk.tick(clock.now())
-        found = [incident.severity for incident in records.open_incidents() if incident.parent is None]
+        app.ingest.lapse()
+        app.desk.tick(app.clock.now())
+        found = [incident.severity for incident in app.records.open_incidents() if incident.parent is None]
         for severity in Severity:
-            metrics.set("tillwatch_incidents_open", found.count(severity), severity=severity.value)
+            app.metrics.set("tillwatch_incidents_open", found.count(severity), severity=severity.value)
 
-    return rounds("incidents", work, every_seconds=TICK_SECONDS, clock=clock, metrics=metrics)
+    return rounds("incidents", work, every_seconds=TICK_SECONDS, clock=app.clock, metrics=app.metrics)
 
 
-class _Incidents:
+class _IncidentLink:
     """Breaks the circle alerts → incidents → runbooks → alerts: the desk is set before anything is ingested."""
 
     desk: IncidentDesk

@@ -54,14 +54,15 @@ class _Loop:
 class Loops:
     """Starts, restarts, stops and reports. Names are the values of the metrics' label `loop`."""
 
-    def __init__(self, loops: Sequence[tuple[str, Run]], *, clock: Clock, metrics: Metrics) -> None:
-        self._running = [_Loop(name, run) for name, run in loops]
+    def __init__(self, *, clock: Clock, metrics: Metrics) -> None:
+        self._running: list[_Loop] = []
         self._clock = clock
         self._metrics = metrics
         self._stop = threading.Event()
         self._started_at: datetime | None = None
 
-    def start(self) -> None:
+    def start(self, loops: Sequence[tuple[str, Run]]) -> None:
+        self._running = [_Loop(name, run) for name, run in loops]
         self._started_at = self._clock.now()
         for loop in self._running:
             loop.thread = threading.Thread(target=self._supervise, args=(loop,), name=f"loop-{loop.name}", daemon=True)
