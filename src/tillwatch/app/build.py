@@ -39,6 +39,7 @@ from tillwatch.runbook.actions.base import ActionServices
 from tillwatch.runbook.desk import RunbookDesk
 from tillwatch.sources import registry as systems
 from tillwatch.sources.registry import Sources
+from tillwatch.store import audits as stored_audits
 from tillwatch.store import incidents, outbox
 from tillwatch.store.breakers import StoredBreaker
 from tillwatch.store.db import Database
@@ -243,7 +244,8 @@ def _heard(config: ChainConfig, ingest: Ingest, clock: Clock) -> Callable[[Conne
     """A report's alerts, in the transaction that stores the report."""
 
     def heard(connection: Connection, report: AuditReport, audit: Audit) -> None:
-        ingest.apply(connection, audit_alerts(report, audit, config), clock.now())
+        in_vain = stored_audits.in_vain(connection, audit.id, audit.fail_after)
+        ingest.apply(connection, audit_alerts(report, audit, config, in_vain=in_vain), clock.now())
 
     return heard
 

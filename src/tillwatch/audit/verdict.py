@@ -63,18 +63,19 @@ def money(amount: Decimal) -> str:
     return format(rounded if rounded else rounded.copy_abs(), "f")
 
 
-def alerts(report: AuditReport, spec: Audit, config: ChainConfig) -> tuple[Alert, ...]:
+def alerts(report: AuditReport, spec: Audit, config: ChainConfig, *, in_vain: int) -> tuple[Alert, ...]:
     """The alerts one report raises or resolves.
 
     | verdict      | Drift     | AuditInconclusive |
     |--------------|-----------|-------------------|
     | clean        | resolved  | resolved          |
     | drift        | firing    | resolved          |
-    | inconclusive | –         | firing            |
-    | failed       | –         | firing            |
+    | inconclusive | –         | firing, see below |
+    | failed       | –         | firing, see below |
 
     Drift is resolved by a clean run only. AuditInconclusive says that nothing is known; a run that reached a verdict
-    ends it, also when that verdict is drift.
+    ends it, also when that verdict is drift. It is raised once `in_vain`, the number of runs in a row without a verdict
+    (this one included), reaches the audit's `fail_after`: when the ERP is down its own probes say so first.
     """
     ended = report.started_at + timedelta(seconds=report.seconds)
     if report.verdict is Verdict.CLEAN:
@@ -87,6 +88,8 @@ def alerts(report: AuditReport, spec: Audit, config: ChainConfig) -> tuple[Alert
             _alert(DRIFT, spec.severity, report, spec, config),
             _alert(INCONCLUSIVE, Severity.WARNING, report, spec, config, ends_at=ended),
         )
+    if in_vain < spec.fail_after:
+        return ()
     return (_alert(INCONCLUSIVE, Severity.WARNING, report, spec, config),)
 
 

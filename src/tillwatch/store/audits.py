@@ -168,6 +168,18 @@ def runs(connection: Connection, *, audit: str | None = None, limit: int, before
     return [_run(row) for row in connection.execute(query).mappings()]
 
 
+def in_vain(connection: Connection, audit: str, limit: int) -> int:
+    """How many of the newest finished runs in a row reached no verdict of clean or drift; counted up to `limit`."""
+    query = (
+        select(audit_runs.c.verdict)
+        .where(audit_runs.c.audit == audit, audit_runs.c.state == AuditRunState.FINISHED.value)
+        .order_by(audit_runs.c.id.desc())
+        .limit(limit)
+    )
+    verdicts = connection.execute(query).scalars().all()
+    return next((count for count, verdict in enumerate(verdicts) if verdict in CONCLUSIVE), len(verdicts))
+
+
 def latest(connection: Connection, *, conclusive: bool = False) -> dict[str, AuditReport]:
     """The newest finished report of each audit, without differences; with `conclusive` the newest that reached a
     verdict of clean or drift: what was last known for certain."""

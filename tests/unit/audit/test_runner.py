@@ -110,6 +110,18 @@ def test_a_failed_run_is_stored_and_told_but_the_last_known_state_stays(bench: B
         assert records.latest(connection, conclusive=True)["stock"].missing == 1
 
 
+def test_runs_without_a_verdict_are_counted_in_a_row_until_one_reaches_a_verdict(bench: Bench) -> None:
+    def in_vain() -> int:
+        bench.runner.run("stock")
+        with bench.database.read() as connection:
+            return records.in_vain(connection, "stock", 3)
+
+    bench.left.datasets["stock"] = stock(("001", "1", "1"), ("001", "1", "1"))
+    assert [in_vain() for _ in range(4)] == [1, 2, 3, 3]
+    bench.left.datasets["stock"] = list(ROWS)
+    assert in_vain() == 0
+
+
 def test_the_report_and_what_follows_from_it_are_stored_together_or_not_at_all(bench: Bench) -> None:
     def refuse(*_: object) -> None:
         raise ValueError("the incident could not be written")

@@ -61,7 +61,7 @@ def test_counts_decide(counts: tuple[int, ...], verdict: Verdict, reason: str) -
 
 
 def test_drift_fires_drift_and_ends_not_knowing() -> None:
-    assert names(alerts(REPORT, SPEC, CONFIG)) == {
+    assert names(alerts(REPORT, SPEC, CONFIG, in_vain=2)) == {
         "Drift": AlertState.FIRING,
         "AuditInconclusive": AlertState.RESOLVED,
     }
@@ -69,7 +69,8 @@ def test_drift_fires_drift_and_ends_not_knowing() -> None:
 
 def test_only_a_clean_run_resolves_drift() -> None:
     resolved = {
-        verdict: names(alerts(replace(REPORT, verdict=verdict), SPEC, CONFIG)).get("Drift") for verdict in Verdict
+        verdict: names(alerts(replace(REPORT, verdict=verdict), SPEC, CONFIG, in_vain=2)).get("Drift")
+        for verdict in Verdict
     }
     assert resolved == {
         Verdict.CLEAN: AlertState.RESOLVED,
@@ -81,7 +82,7 @@ def test_only_a_clean_run_resolves_drift() -> None:
 
 @pytest.mark.parametrize("verdict", [Verdict.INCONCLUSIVE, Verdict.FAILED])
 def test_a_run_without_a_verdict_fires_a_warning_whatever_the_audits_severity(verdict: Verdict) -> None:
-    (alert,) = alerts(replace(REPORT, verdict=verdict, evidence={"cause": "tcp"}), SPEC, CONFIG)
+    (alert,) = alerts(replace(REPORT, verdict=verdict, evidence={"cause": "tcp"}), SPEC, CONFIG, in_vain=2)
     assert alert.state(START) is AlertState.FIRING
     assert alert.labels == {
         "alertname": "AuditInconclusive",
@@ -93,18 +94,27 @@ def test_a_run_without_a_verdict_fires_a_warning_whatever_the_audits_severity(ve
     assert alert.annotations["cause"] == "tcp"
 
 
+def test_one_run_without_a_verdict_raises_nothing_because_probes_tell_of_an_outage_first() -> None:
+    failed = replace(REPORT, verdict=Verdict.FAILED)
+    assert alerts(failed, SPEC, CONFIG, in_vain=1) == ()
+    assert alerts(failed, SPEC.model_copy(update={"fail_after": 1}), CONFIG, in_vain=1) != ()
+
+
 def test_an_alert_keeps_its_identity_while_numbers_and_reasons_change() -> None:
-    first = alerts(REPORT, SPEC, CONFIG)
+    first = alerts(REPORT, SPEC, CONFIG, in_vain=2)
     later = alerts(
-        replace(REPORT, run=8, changed=2, reason="else", started_at=START + timedelta(hours=1)), SPEC, CONFIG
+        replace(REPORT, run=8, changed=2, reason="else", started_at=START + timedelta(hours=1)),
+        SPEC,
+        CONFIG,
+        in_vain=2,
     )
-    clean = alerts(replace(REPORT, verdict=Verdict.CLEAN), SPEC, CONFIG)
+    clean = alerts(replace(REPORT, verdict=Verdict.CLEAN), SPEC, CONFIG, in_vain=2)
     assert {a.name: a.fingerprint for a in first} == {a.name: a.fingerprint for a in later}
     assert {a.name: a.fingerprint for a in first} == {a.name: a.fingerprint for a in clean}
 
 
 def test_the_summary_tells_both_languages_what_is_at_stake() -> None:
-    drift = alerts(REPORT, SPEC, CONFIG)[0]
+    drift = alerts(REPORT, SPEC, CONFIG, in_vain=2)[0]
     assert drift.annotations["summary"] == (
         "Stock: 30 rows differ between erp and till (0 missing, 0 extra, 30 changed), 75.15 CNY at risk"
     )
@@ -114,7 +124,7 @@ def test_the_summary_tells_both_languages_what_is_at_stake() -> None:
 
 
 def test_the_incident_gets_the_first_twenty_rows_with_both_sides() -> None:
-    shown = alerts(REPORT, SPEC, CONFIG)[0].evidence
+    shown = alerts(REPORT, SPEC, CONFIG, in_vain=2)[0].evidence
     rows = shown["differences"]
     assert isinstance(rows, list)
     assert len(rows) == 20
@@ -132,7 +142,7 @@ def test_the_incident_gets_the_first_twenty_rows_with_both_sides() -> None:
 def test_an_audit_without_an_interface_belongs_to_the_shop_of_its_only_shop_side() -> None:
     alone = SPEC.model_copy(update={"interface": ""})
     # Both sides stand somewhere: head office and a shop; then nobody can say which one it is about.
-    assert "site" not in alerts(REPORT, alone, CONFIG)[0].labels
+    assert "site" not in alerts(REPORT, alone, CONFIG, in_vain=2)[0].labels
 
 
 def test_the_document_has_exactly_the_promised_keys() -> None:
