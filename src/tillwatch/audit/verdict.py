@@ -11,6 +11,7 @@ from tillwatch.errors import Cause
 from tillwatch.model.alert import Alert
 from tillwatch.model.audit import AuditReport, Difference, Verdict
 from tillwatch.model.incident import Severity
+from tillwatch.model.wording import CAUSES
 
 DRIFT = "Drift"
 INCONCLUSIVE = "AuditInconclusive"
@@ -150,10 +151,13 @@ def _annotations(name: str, report: AuditReport, spec: Audit, config: ChainConfi
             "cause": str(Cause.DATA),
         }
     state, state_zh = ("failed", "失败") if report.verdict is Verdict.FAILED else ("was inconclusive", "无法得出结论")
+    told = report.evidence.get("cause")
+    cause = Cause(str(told or Cause.DATA))
+    because_zh = CAUSES[cause]["zh"] if told and cause in CAUSES else "原因见证据"
     return {
         "summary": f"{english}: the audit {state}: {report.reason}",
-        "summary_zh": f"{chinese}：对账{state_zh}：{report.reason}",
-        "cause": str(report.evidence.get("cause") or Cause.DATA),
+        "summary_zh": f"{chinese}：对账{state_zh}：{because_zh}",
+        "cause": str(cause),
     }
 
 

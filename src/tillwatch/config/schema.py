@@ -224,7 +224,7 @@ class Audit(Strict):
     value: str = ""
     severity: Severity = Severity.WARNING
     timeout: Duration = timedelta(minutes=10)
-    #: So many runs in a row without a verdict raise AuditInconclusive; one alone is mostly an outage, which probes tell.
+    #: So many runs in a row without a verdict raise AuditInconclusive; one alone is mostly an outage, told by probes.
     fail_after: Annotated[int, Key(ge=1, le=1000)] = 2
     repair: Annotated[Raw | None, Key(repr=False)] = None
 

@@ -10,6 +10,7 @@ from tillwatch.model.incident import Severity
 from tillwatch.model.labels import Labels
 from tillwatch.model.probe import Outcome, ProbeResult, ProbeState, ProbeStatus
 from tillwatch.model.text import pick
+from tillwatch.model.wording import CAUSES
 from tillwatch.probers.registry import Ready
 from tillwatch.probers.threshold import Step
 
@@ -121,7 +122,8 @@ def _firing(labels: Labels, result: ProbeResult, ready: Ready, *, since: datetim
     saying, saying_zh = _SAYINGS[labels["alertname"]]
     subject, subject_zh = _subject(ready, "en"), _subject(ready, "zh")
     details = result.message or result.cause.value or "no details"
-    details_zh = str(result.evidence.get("message_zh") or result.message or result.cause.value or "无详细信息")
+    # What a foreign system says stays in the evidence: a sentence that changes its language midway helps nobody.
+    details_zh = str(result.evidence.get("message_zh") or pick(CAUSES.get(result.cause, {}), "zh", "无详细信息"))
     return Alert(
         labels=labels,
         annotations={

@@ -123,7 +123,7 @@ def _sections(lines: Sequence[str], file: str, first_line: int, problems: list[P
     sections: list[Section] = []
     hidden: set[int] = set()
     starts: list[tuple[int, int]] = []
-    for token, following in zip(tokens, [*tokens[1:], None], strict=True):
+    for token, following in zip(tokens, [*tokens[1:], None], strict=False):
         if token.map is None:
             continue
         line = first_line + token.map[0]

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from tillwatch.model.wording import CAUSES
 from tillwatch.web.messages.text import Text
 
 MESSAGES: Mapping[str, Text] = {
@@ -52,18 +53,5 @@ MESSAGES: Mapping[str, Text] = {
     "alert.ProbeFailing": Text("A check of {name} is failing", "{name}的检查失败"),
     "alert.Drift": Text("{name}: the two sides differ", "{name}：两边数据不一致"),
     "alert.AuditInconclusive": Text("{name}: the audit could not reach a verdict", "{name}：对账无法得出结论"),
-    "cause.dns": Text("name not found", "域名无法解析"),
-    "cause.tcp": Text("connection refused or host unreachable", "连接被拒绝或主机不可达"),
-    "cause.tls": Text("encrypted connection failed", "加密连接失败"),
-    "cause.timeout": Text("no answer in time", "超时无响应"),
-    "cause.auth": Text("credentials refused", "账号或密码被拒绝"),
-    "cause.authz": Text("not permitted", "没有权限"),
-    "cause.session": Text("session refused", "会话失效"),
-    "cause.throttle": Text("throttled", "被限流"),
-    "cause.application": Text("the application reports an error", "应用返回错误"),
-    "cause.data": Text("the data is not as declared", "数据与声明不符"),
-    "cause.expiry": Text("about to expire", "即将过期"),
-    "cause.backlog": Text("documents are waiting too long", "单据积压过久"),
-    "cause.calendar": Text("blocked by the calendar", "日历不允许"),
-    "cause.saturation": Text("the machine is overloaded", "主机过载"),
+    **{f"cause.{cause}": Text(words["en"], words["zh"]) for cause, words in CAUSES.items()},
 }
