@@ -1,8 +1,7 @@
-"""`python -m tests.support.runbook_victim FOLDER URL [CRASH_EVENT]`: a worker that carries out runs until it dies or is done."""
+"""A worker in a process of its own: carries out one run, or dies at the event the test names."""
 
 import os
 import signal
-import sys
 import threading
 from pathlib import Path
 
@@ -31,7 +30,3 @@ def main(folder: Path, url: str, crash_at: str) -> None:
     while clock.monotonic() < until and worker.step() is None:
         threading.Event().wait(0.02)
     database.close()
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2], sys.argv[3] if len(sys.argv) > 3 else "")

@@ -1,14 +1,15 @@
 """kill -9 at every boundary of do, verify and undo: another process finishes, and nothing that was done is done twice."""
 
+import multiprocessing
 import os
 import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 import pytest
+from tests.support import runbook_victim
 from tests.support.runbook_chain import LEASE, World, make_desk, markdown, read_chain, registry, write_chain
 
 from tillwatch.clock import SystemClock
@@ -18,8 +19,10 @@ from tillwatch.runbook.desk import RunbookDesk
 from tillwatch.runbook.worker import RunWorker
 from tillwatch.store.db import Database
 
-ROOT = Path(__file__).parents[3]
 SECONDS = 30.0
+# Every victim is a process of its own, forked from one that has the imports done already.
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload(["tests.support.runbook_victim"])
 
 
 def change(name: str) -> str:
@@ -80,15 +83,13 @@ class Stage:
         services = ActionServices(config=read_chain(folder), database=self.database, clock=self.clock)
         self.worker = RunWorker(services, registry=registry(self.world), lease=LEASE, owner="heir")
 
-    def victim(self, crash_at: str) -> subprocess.Popen[bytes]:
+    def victim(self, crash_at: str) -> ForkServerProcess:
         event = "" if crash_at.startswith(("mid:", "late:")) else crash_at
         if not event and crash_at:
             (self.world.folder / "crash").write_text(crash_at)
-        return subprocess.Popen(
-            [sys.executable, "-m", "tests.support.runbook_victim", str(self.folder), self.url, event],
-            cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"},
-        )
+        process = PROCESSES.Process(target=runbook_victim.main, args=(self.folder, self.url, event))
+        process.start()
+        return process
 
     def take_over(self) -> Run:
         """Work like a second server until the run rests."""
@@ -115,8 +116,9 @@ def stage(tmp_path: Path, database: Database) -> Iterator[Callable[[str], Stage]
         one.database.close()
 
 
-def died(process: subprocess.Popen[bytes]) -> bool:
-    return process.wait(SECONDS) == -signal.SIGKILL
+def died(process: ForkServerProcess) -> bool:
+    process.join(SECONDS)
+    return process.exitcode == -signal.SIGKILL
 
 
 @pytest.mark.parametrize("crash_at", [*DO, *VERIFY, *ONCE])
@@ -166,12 +168,12 @@ def test_a_worker_that_was_frozen_past_its_lease_writes_nothing_when_it_wakes(st
         run = scene.take_over()
         assert run.state is RunState.SUCCEEDED
         before = scene.desk.records(run.id)
-        os.kill(zombie.pid, signal.SIGCONT)
-        assert zombie.wait(SECONDS) == 0
+        os.kill(zombie.pid or 0, signal.SIGCONT)
+        zombie.join(SECONDS)
+        assert zombie.exitcode == 0
     finally:
-        if zombie.poll() is None:
-            zombie.kill()
-            zombie.wait()
+        zombie.kill()
+        zombie.join()
     assert scene.desk.records(run.id) == before
     assert scene.desk.get(run.id) == run
     assert scene.world.count("ledger", "bill") == 1, "the frozen worker went on to the next step"
@@ -185,6 +187,6 @@ def test_of_two_live_workers_only_one_works_on_a_run(stage: Callable[[str], Stag
     finally:
         for process in processes:
             process.kill()
-            process.wait()
+            process.join()
     assert scene.desk.get(scene.run).epoch == 1
     assert all(scene.world.count("begin", f"run-1-{name}-do") == 1 for name in ("a", "b", "book"))
