@@ -15,6 +15,7 @@ from tillwatch.runbook.actions import REGISTRY
 from tillwatch.runbook.document import Runbook
 from tillwatch.runbook.inventory import choices, resolve
 from tillwatch.runbook.lint import load_all
+from tillwatch.runbook.snapshot import Snapshot
 
 ROOT = Path(__file__).parents[2]
 LANGUAGES = {"zh", "en"}
@@ -63,7 +64,7 @@ def test_every_runbook_becomes_a_plan_that_reads_back_as_itself(books: dict[str,
         resolved = resolve(book.head.params, given, config)
         assert resolved.problems == {}, book.file
         made = plan.snapshot(book, resolved, REGISTRY)
-        assert plan.Snapshot.from_json(made.to_json()) == made
+        assert Snapshot.from_json(made.to_json()) == made
         assert len(made.digest) == 64
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 
@@ -197,8 +197,8 @@ class Hold(_Set):
     def do(self, ctx: ActionContext[SetParams]) -> Output:
         self.world.note("begin", ctx.key)
         while ctx.params.value == "deaf" or not ctx.stop():
-            if type(self).during is not None:
-                type(self).during()
+            if (during := type(self).during) is not None:
+                during()
             ctx.services.clock.sleep(0.1)
             if self.world.get("release") is not None:
                 break
@@ -206,7 +206,15 @@ class Hold(_Set):
 
 
 def registry(world: World) -> Registry:
-    actions = [Set(world), Once(world), Is(world), Hold(world), manual.Manual(), alert.Clear(), wait.WaitFor()]
+    actions: list[Action[Any]] = [
+        Set(world),
+        Once(world),
+        Is(world),
+        Hold(world),
+        manual.Manual(),
+        alert.Clear(),
+        wait.WaitFor(),
+    ]
     return Registry(actions)
 
 

@@ -21,7 +21,7 @@ from tillwatch.runbook.approve import admit
 from tillwatch.runbook.cards import DryRun, RunbookCard
 from tillwatch.runbook.document import Runbook
 from tillwatch.runbook.inventory import proposals, resolve
-from tillwatch.runbook.journey import Timeline, about
+from tillwatch.runbook.journal import Timeline, about
 from tillwatch.runbook.lint import load_all
 from tillwatch.runbook.snapshot import Snapshot
 from tillwatch.runbook.suggest import suggest

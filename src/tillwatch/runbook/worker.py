@@ -17,7 +17,8 @@ from tillwatch.model.runbook import Run, RunState
 from tillwatch.runbook.actions.base import ActionServices
 from tillwatch.runbook.actions.registry import Registry
 from tillwatch.runbook.calling import Caller
-from tillwatch.runbook.journey import Journey, LetGo, Timeline
+from tillwatch.runbook.journal import Journal, Timeline
+from tillwatch.runbook.journey import Journey, LetGo
 from tillwatch.runbook.leash import Leash
 from tillwatch.runbook.redact import Redactor, secrets_of
 from tillwatch.runbook.snapshot import Snapshot
@@ -192,16 +193,8 @@ class RunWorker:
                 actor=row.run.requested_by,
                 stop=leash.stop,
             )
-            return Journey(
-                claim,
-                plan,
-                caller=caller,
-                leash=leash,
-                database=self._database,
-                clock=self._clock,
-                timeline=self._timeline,
-                observe=self._observe,
-            ).go()
+            journal = Journal(claim, plan, database=self._database, timeline=self._timeline, observe=self._observe)
+            return Journey(claim, plan, caller=caller, leash=leash, journal=journal, clock=self._clock).go()
 
     def _give_up(self, claim: Claim, reason: str) -> None:
         def job(connection: Connection) -> None:

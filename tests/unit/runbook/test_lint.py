@@ -124,7 +124,7 @@ def test_other_fences_are_text_and_never_run(actions: Registry) -> None:
     assert problems(text, actions) == []
 
 
-def test_plain_scalars_stay_text(actions: Registry) -> None:
+def test_plain_scalars_stay_text() -> None:
     book = parse(markdown(READ.replace("name: x", "name: 0123")), "runbooks/test.md")
     assert "0123" in str(book.steps[0].spec.with_)
 
@@ -145,7 +145,7 @@ def test_the_english_half_may_not_disagree(twin: str, message: str, actions: Reg
     assert any(message in problem for problem in found), found
 
 
-def test_both_halves_are_read(actions: Registry) -> None:
+def test_both_halves_are_read() -> None:
     book = parse(markdown(READ), "runbooks/test.md", twin="All.\n\n## 步骤 / Step\n\nIn English.")
     assert book.steps[0].prose == {"zh": "What it does.", "en": "In English."}
     assert book.steps[0].title == {"zh": "步骤", "en": "Step"}
