@@ -16,6 +16,8 @@ class ManualParams(Params):
 
 
 class Manual(Action[ManualParams]):
+    """Waits for a confirmation; what the person saw or did is kept as the output."""
+
     name: ClassVar[str] = "manual"
     effect: ClassVar[Effect] = Effect.ONCE
     Params: ClassVar[type[Params]] = ManualParams

@@ -80,6 +80,8 @@ class StartService(_Service):
 
 
 class StopService(_Service):
+    """Runs the declared stop command. Stopping what does not run must be a success of that command."""
+
     name: ClassVar[str] = "process.stop_service"
     verb: ClassVar[Literal["start", "stop"]] = "stop"
     verb_zh: ClassVar[str] = "停止"

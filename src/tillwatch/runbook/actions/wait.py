@@ -23,6 +23,8 @@ class WaitParams(Params):
 
 
 class WaitFor(Action[WaitParams]):
+    """Waits, and ends at once when told to stop."""
+
     name: ClassVar[str] = "wait.for"
     Params: ClassVar[type[Params]] = WaitParams
     default_timeout: ClassVar[timedelta] = timedelta(minutes=11)
