@@ -50,6 +50,14 @@ def told(root: Path, fault: str, *more: str) -> dict[str, Any]:
     return document
 
 
+def lives(pid: int) -> bool:
+    """A dead process that init has not collected yet is dead."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 def _server_log(root: Path) -> str:
     return fleet.server(Lab.load(root)).log_tail()
 
@@ -72,8 +80,9 @@ def closed(document: dict[str, Any]) -> dict[str, Any]:
 def test_a_killed_erp_is_one_incident_and_a_runbook_brings_it_back(root: Path, crash: tuple[str, ...]) -> None:
     incident = closed(told(root, "erp-down", *crash))
     assert incident["component"] == "system:erp"
-    assert {alert["labels"].get("system") for alert in incident["alerts"]} == {"erp"}
-    assert "tcp" in json.dumps(incident["alerts"])
+    down = [alert for alert in incident["alerts"] if alert["alertname"] == "InterfaceDown"]
+    assert {alert["labels"]["probe"] for alert in down} >= {"erp-tcp", "erp-api"}
+    assert "tcp" in {alert["annotations"]["cause"] for alert in down}
 
 
 @pytest.mark.usefixtures("erp")
@@ -89,9 +98,10 @@ def test_lost_and_spoiled_orders_are_replayed_once(root: Path, crash: tuple[str,
 @pytest.mark.usefixtures("erp")
 @pytest.mark.parametrize("crash", [(), ("--crash-at", "incident")], ids=["", "server killed"])
 def test_a_runaway_job_is_ended_by_name(root: Path, crash: tuple[str, ...]) -> None:
-    incident = closed(told(root, "host-pressure", *crash))
-    assert incident["component"] == "host:hq-server"
-    assert "tillwatch.lab.report_job" in json.dumps(incident)
+    document = told(root, "host-pressure", *crash)
+    # That the open incident named the job is checked by the story itself.
+    assert closed(document)["component"] == "host:hq-server"
+    assert fleet.report_job(Lab.load(root), 0).process() is None
 
 
 @pytest.mark.usefixtures("erp")
@@ -120,4 +130,4 @@ def test_an_interrupted_demo_stops_everything_it_started(root: Path) -> None:
     os.kill(child.pid, signal.SIGINT)
     child.communicate(timeout=60)
     assert child.returncode == 130
-    assert [pid for pid in pids if psutil.pid_exists(pid)] == []
+    assert [pid for pid in pids if lives(pid)] == []

@@ -1,5 +1,6 @@
 """The faults of the lab and how each story is told from the outside."""
 
+import json
 import uuid
 from collections.abc import Mapping
 from typing import Any
@@ -17,6 +18,8 @@ WRONG_ORDERS = 1
 #: Longer than any story; the runbook ends it long before.
 REPORT_JOB_SECONDS = 420.0
 
+_JOB = "tillwatch.lab.report_job"
+_HOST = "host:hq-server"
 _SHOP = SHOPS[0]
 _AUDIT = f"orders-{_SHOP.id}"
 _KINDS = {OrderFault.DROP: "missing", OrderFault.WRONG_QUANTITY: "changed"}
@@ -84,6 +87,14 @@ def _once_in_erp(lab: Lab, api: Api) -> None:
         raise ActionError(f"the ERP should hold {wanted} once each and holds {found}")
 
 
+def _names_the_job(_: Lab, api: Api) -> None:
+    """The open incident shows the report job among what uses the host."""
+    for item in api.get("/api/v1/incidents?state=open"):
+        if item["component"] == _HOST and _JOB in json.dumps(api.get(f"/api/v1/incidents/{item['incident']}")):
+            return
+    raise ActionError(f"no open incident about {_HOST} names {_JOB}")
+
+
 def _exactly_the_spoiled_orders(lab: Lab, api: Api) -> None:
     """The newest audit names the injected orders and no other."""
     request = faults.asked(lab.faults)
@@ -122,11 +133,12 @@ FAULTS: dict[str, Fault] = {
         ),
         Fault(
             name="host-pressure",
-            component="host:hq-server",
+            component=_HOST,
             alertname="HostSaturated",
             runbook="host-relieve",
             inject=_overload_host,
             clean=_relieve_host,
+            evidence=_names_the_job,
             healthy=lambda _, api: _probes_ok(api, "hq-server-"),
         ),
     )

@@ -82,6 +82,8 @@ class Driver:
         self._say = say
         self._inbox = inbox
         self._at = at
+        self._asked: set[tuple[int, str, str]] = set()
+        self._answered: set[tuple[int, str, str]] = set()
 
     def tell(self, fault: Fault) -> Told:
         """Raises SourceUnavailable or ActionError saying which part of the story did not happen."""
@@ -200,26 +202,37 @@ class Driver:
         return self._api.until("the run to start", started, seconds=RUN_SECONDS)
 
     def _step(self, run: int) -> dict[str, Any] | None:
-        """Do what the run asks of a person; its document once it has ended."""
+        """Do what the run asks of a person, once; its document once it has ended."""
         document: dict[str, Any] = self._api.get(f"/api/v1/runs/{run}")
+        if document["state"] in {"waiting_approval", "waiting_manual"}:
+            # The answer stands before the run moves on: a worker that was killed meanwhile moves on later.
+            question = (run, document["state"], str(document["waiting"]["step"]))
+            if question not in self._answered and self._answer(run, document, again=question in self._asked):
+                self._answered.add(question)
+                if document["state"] == "waiting_approval":
+                    self._at("approved")
+            self._asked.add(question)
+        return document if document["final"] else None
+
+    def _answer(self, run: int, document: Mapping[str, Any], *, again: bool) -> bool:
+        """Approve or confirm. False when nobody knows whether it arrived: then it is asked `again`."""
         waiting = document["waiting"]
         try:
             if document["state"] == "waiting_approval":
                 self._say(f"approving step {waiting['step']} as {waiting['role']}")
                 vote = {"actor": APPROVER, "role": waiting["role"], "decision": "approve"}
                 self._api.post(f"/api/v1/runs/{run}/approve", vote)
-                self._at("approved")
-            elif document["state"] == "waiting_manual":
+            else:
                 self._say(f"confirming step {waiting['step']}")
                 done = {"actor": APPROVER, "step": waiting["step"], "text": "done in the lab"}
                 self._api.post(f"/api/v1/runs/{run}/confirm", done)
         except SourceUnavailable:
-            return None
+            return False
         except SourceRejected:
-            # Asked a moment too late: the run has moved on meanwhile. Anything else comes back as the same state.
-            if self._api.get(f"/api/v1/runs/{run}")["state"] == document["state"]:
+            # Refused the second time: the first had arrived.
+            if not again:
                 raise
-        return document if document["final"] else None
+        return True
 
     def _resolved(self, fault: Fault, incident: int) -> None:
         def closed() -> bool | None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tillwatch.clock import ManualClock
-from tillwatch.errors import ActionError, Cause, SourceUnavailable
+from tillwatch.errors import ActionError, Cause, SourceRejected, SourceUnavailable
 from tillwatch.lab.api import Api
 from tillwatch.lab.layout import Lab, Ports
 from tillwatch.lab.story import Driver, Fault, Told
@@ -31,6 +31,9 @@ class Chain(Api):
         self.open_incidents = 1
         self.lose_first_answer = False
         self.heals = True
+        self.votes = 0
+        self.worker_is_slow = False
+        self.lose_vote_answer = False
 
     def break_down(self, _: Lab) -> None:
         self.broken, self.incident_state = True, "open"
@@ -45,7 +48,12 @@ class Chain(Api):
         if path == "/api/v1/runs?incident=7":
             return list(reversed(self.runs))
         assert path.startswith("/api/v1/runs/")
-        return self.runs[-1]
+        seen = dict(self.runs[-1])
+        if self.worker_is_slow and self.votes:
+            # The vote is stored; the worker, killed meanwhile, moves on only now.
+            self.worker_is_slow = False
+            self._finish()
+        return seen
 
     def page(self, path: str) -> str:
         assert path == LINK["url"]
@@ -62,10 +70,21 @@ class Chain(Api):
             return self.runs[-1]
         if path.endswith("/approve"):
             assert body["role"] == "operator"
-            self.runs[-1] |= {"state": self.run_ends_as, "final": True, "waiting": {}}
-            if self.heals:
-                self.broken, self.incident_state = False, "resolved"
+            self.votes += 1
+            if self.votes > 1 and self.worker_is_slow:
+                raise SourceRejected("demo-manager has voted on this plan already")
+            if self.lose_vote_answer:
+                self.lose_vote_answer = False
+                raise SourceUnavailable("the connection broke", cause=Cause.TCP)
+            if self.worker_is_slow:
+                return {}
+            self._finish()
         return {}
+
+    def _finish(self) -> None:
+        self.runs[-1] |= {"state": self.run_ends_as, "final": True, "waiting": {}}
+        if self.heals:
+            self.broken, self.incident_state = False, "resolved"
 
     def healthy(self, *_: object) -> None:
         if self.broken:
@@ -115,6 +134,20 @@ def test_a_story_goes_from_fault_to_clean_recheck_and_runs_the_runbook_twice(cha
     assert [run["state"] for run in told.runs] == ["succeeded", "succeeded"]
     assert stage.stages == ["incident", "run", "approved", "run", "approved"]
     assert stage.cleaned == 1
+
+
+def test_a_stored_vote_is_not_given_again_while_the_worker_is_away(chain: Chain) -> None:
+    chain.worker_is_slow = True
+    stage = Stage(chain)
+    assert stage.tell().incident["state"] == "resolved"
+    assert stage.stages == ["incident", "run", "approved", "run", "approved"]
+    assert chain.votes == 2, "one for each run"
+
+
+def test_a_vote_whose_answer_was_lost_is_given_again(chain: Chain) -> None:
+    chain.lose_vote_answer = True
+    assert Stage(chain).tell().incident["state"] == "resolved"
+    assert chain.votes == 3
 
 
 def test_a_lost_answer_does_not_start_a_second_run(chain: Chain) -> None:
