@@ -97,7 +97,7 @@ def absorb(
 
     1. Every change becomes a timeline entry, unless it is only a newer measurement.
     2. No alert lives any more: resolved, and everybody who was told hears so.
-    3. Otherwise title, evidence and money at risk follow the alerts that live; severity only ever rises.
+    3. Otherwise title, evidence and money at risk follow the worst alerts that live; severity only ever rises.
     4. Whoever has to hear of it hears of it, in the rhythm of its route; under a folded incident nobody does.
     """
     now = setting.now
@@ -246,8 +246,14 @@ def _alert_entry(change: EpisodeChange, now: datetime) -> TimelineEntry:
 
 
 def _described(incident: Incident, live: Sequence[Episode], language: str) -> Incident:
-    """The incident in the words and numbers of the alerts that live."""
+    """The incident in the words and numbers of the alerts that live.
+
+    When only milder alerts are left, the words of what gave the incident its severity stay: while an ERP comes back,
+    its incident does not turn into one about the last audit that still waits.
+    """
     worst = min((severity_of(episode.labels) for episode in live), key=lambda severity: severity.rank)
+    if incident.version > 0 and worst.rank > incident.severity.rank:
+        return replace(incident, value_at_risk=_value_at_risk(live))
     main = min(live, key=lambda episode: (severity_of(episode.labels).rank, episode.starts_at, episode.id))
     plain = (
         main.annotations.get("summary") or main.annotations.get("description") or f"{main.name}: {incident.component}"

@@ -115,6 +115,19 @@ def test_what_stands_behind_a_dead_system_joins_its_incident(router: Router) -> 
         ]
 
 
+def test_while_the_system_comes_back_the_incident_keeps_its_words_though_a_milder_alert_outlives_them(
+    router: Router,
+) -> None:
+    start = router.clock.now()
+    router.fire(erp_down(start, summary="the ERP refuses connections"))
+    late = alert("AuditInconclusive", start, source="audit", audit="orders-chaoyang", interface="orders-chaoyang")
+    router.fire(late)
+    router.clock.advance(60)
+    router.fire(erp_down(start, ends_at=router.clock.now()))
+    incident = router.incident()
+    assert (incident.state, incident.titles["en"]) == (IncidentState.OPEN, "the ERP refuses connections")
+
+
 def test_a_shadow_that_came_first_is_folded_when_its_cause_shows_and_its_notice_is_taken_back(router: Router) -> None:
     router.fire(stale(router.clock.now()))
     router.clock.advance(2)
