@@ -6,6 +6,8 @@ import logging
 import os
 import socket
 import sys
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated
 
 import structlog
@@ -15,7 +17,7 @@ import uvicorn
 from tillwatch.app import build
 from tillwatch.cli.context import config, say
 from tillwatch.config.schema import ChainConfig
-from tillwatch.errors import UnavailableError
+from tillwatch.errors import UnavailableError, UsageError
 from tillwatch.web.app import create_app
 from tillwatch.web.server import WebServer
 
@@ -41,7 +43,7 @@ def serve(
     door = _bound(chain)
     app = build(chain)
     try:
-        web = create_app(dataclasses.replace(app.services, token=os.environ.get(TOKEN_VARIABLE, "")))
+        web = create_app(dataclasses.replace(app.services, token=_token(os.environ)))
         settings = uvicorn.Config(
             web,
             log_level="warning",
@@ -57,6 +59,17 @@ def serve(
     finally:
         app.stop()
         door.close()
+
+
+def _token(environment: Mapping[str, str]) -> str:
+    """The token itself, or the first line of the file that `…_FILE` names, as containers hand secrets over."""
+    path = environment.get(f"{TOKEN_VARIABLE}_FILE", "")
+    if not path:
+        return environment.get(TOKEN_VARIABLE, "")
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{TOKEN_VARIABLE}_FILE: {path} cannot be read: {error}") from error
 
 
 def _listening(chain: ChainConfig, port: int | None) -> ChainConfig:

@@ -18,7 +18,8 @@ _KINDS: dict[str, tuple[type[BaseModel], Callable[[Any, Clock], Notifier]]] = {
     AppriseNotifier.kind: (AppriseOptions, lambda options, clock: AppriseNotifier(options, clock=clock)),
 }
 
-KINDS = tuple(_KINDS)
+#: Every kind of channel, with the model of its options.
+OPTIONS: dict[str, type[BaseModel]] = {kind: options for kind, (options, _) in _KINDS.items()}
 
 
 class Notifiers:
@@ -64,7 +65,7 @@ def build(config: ChainConfig, *, clock: Clock, only: Iterable[str] | None = Non
 
 def _options(channel: Channel, problems: list[Problem]) -> BaseModel | None:
     if channel.kind not in _KINDS:
-        hint = did_you_mean(channel.kind, KINDS, what="kinds")
+        hint = did_you_mean(channel.kind, OPTIONS, what="kinds")
         problems.append(channel.options.place.problem(f"channel '{channel.id}': unknown kind '{channel.kind}'{hint}"))
         return None
     model = _KINDS[channel.kind][0]

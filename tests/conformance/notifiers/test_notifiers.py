@@ -13,7 +13,7 @@ from tillwatch.errors import DeliveryError
 from tillwatch.model.notice import NoticeKind
 from tillwatch.notify.apprise import AppriseNotifier, AppriseOptions
 from tillwatch.notify.base import Delivery, Message, Notifier, Result
-from tillwatch.notify.registry import KINDS
+from tillwatch.notify.registry import OPTIONS
 from tillwatch.notify.webhook import Webhook, WebhookOptions
 
 TOKEN = "SECRETTOKEN-0123456789"
@@ -34,7 +34,7 @@ MAKERS: dict[str, Make] = {
 
 
 def test_every_kind_of_notifier_is_under_this_suite() -> None:
-    assert set(MAKERS) == set(KINDS)
+    assert set(MAKERS) == set(OPTIONS)
 
 
 def message(**changes: object) -> Message:
