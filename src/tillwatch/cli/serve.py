@@ -1,5 +1,6 @@
 """`tillwatch serve`: the server. It stops on SIGTERM or Ctrl-C; what was under way is journaled and taken up again."""
 
+import contextlib
 import dataclasses
 import ipaddress
 import logging
@@ -83,11 +84,13 @@ def _bound(chain: ChainConfig) -> socket.socket:
     host, port = chain.listen.host, chain.listen.port
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        door = socket.socket(family, kind, protocol)
-        door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        door.bind(address)
-        # Refuse now: without listening a second bind to the port would succeed as well.
-        door.listen(MAX_CONNECTIONS)
+        with contextlib.ExitStack() as undo:
+            door = undo.enter_context(socket.socket(family, kind, protocol))
+            door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            door.bind(address)
+            # Refuse now: without listening a second bind to the port would succeed as well.
+            door.listen(MAX_CONNECTIONS)
+            undo.pop_all()
     except OSError as error:
         raise ListenError(
             f"cannot listen on {host}:{port}: {error.strerror or error}; is another server running there? "

@@ -30,5 +30,5 @@ def test_a_port_that_is_taken_is_named_with_the_way_out() -> None:
         taken.listen()
         config = chain()
         listen = config.listen.model_copy(update={"port": taken.getsockname()[1]})
-        with pytest.raises(ListenError, match="cannot listen on 127.0.0.1:.* give --port"):
+        with pytest.raises(ListenError, match=r"cannot listen on 127\.0\.0\.1:.* give --port"):
             _bound(dataclasses.replace(config, listen=listen))
