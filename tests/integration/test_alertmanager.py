@@ -28,9 +28,6 @@ SERVER = shutil.which("prometheus-alertmanager") or shutil.which("alertmanager")
 AMTOOL = shutil.which("amtool")
 DEADLINE_SECONDS = 30.0
 
-pytestmark = pytest.mark.skipif(
-    SERVER is None or AMTOOL is None, reason="no Alertmanager here; apt-get install prometheus-alertmanager"
-)
 
 LABEL_SETS: list[dict[str, str]] = [
     {"alertname": "InterfaceDown"},
@@ -61,6 +58,7 @@ def wait_for(what: str, condition: object) -> None:
 @pytest.fixture(scope="module")
 def alertmanager() -> Iterator[Alertmanager]:
     """A real Alertmanager with one webhook receiver: us."""
+    assert SERVER and AMTOOL, "tests/packages.sh installs prometheus-alertmanager"
     bodies: list[bytes] = []
 
     class Hook(BaseHTTPRequestHandler):

@@ -66,7 +66,7 @@ def mariadb() -> Iterator[MariaDb]:
     try:
         driver = importlib.import_module("pymysql")
     except ImportError:
-        pytest.skip("the driver is not installed; pip install 'tillwatch[mysql]'")
+        pytest.fail("the MariaDB driver is not installed; it is in requirements.lock")
     folder = Path(tempfile.mkdtemp(prefix="tillwatch-mariadb-"))
     account = ["--user=mysql"] if os.geteuid() == 0 else []
     if account:

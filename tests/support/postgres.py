@@ -97,10 +97,10 @@ class Postgres:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
-    """A running PostgreSQL server, shared by the session. Skips when PostgreSQL is not installed."""
+    """A running PostgreSQL server, shared by the session. Fails when PostgreSQL is not installed."""
     folder_of_programs = programs()
     if folder_of_programs is None:
-        pytest.skip("PostgreSQL is not installed; apt-get install postgresql")
+        pytest.fail("PostgreSQL is not installed; tests/packages.sh installs it")
     folder = Path(tempfile.mkdtemp(prefix="tillwatch-postgres-"))
     server = Postgres(folder=folder, bin=folder_of_programs, port=free_port())
     if os.geteuid() == 0:

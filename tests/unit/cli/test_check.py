@@ -153,7 +153,7 @@ def test_doctor_goes_on_when_the_chain_directory_is_broken(run: Run, chain: Path
 
 def test_doctor_asks_prometheus_about_the_rules(run: Run, chain: Path) -> None:
     if shutil.which("promtool") is None:
-        pytest.skip("promtool is not on PATH")
+        pytest.fail("promtool is not on PATH; tests/packages.sh installs prometheus")
     assert _found(run("-C", chain, "doctor", "--json").document)["rules"]["outcome"] == "ok"
     (chain / "alerts/rules/self.yml").write_text(
         "groups: [{name: x, rules: [{alert: A, expr: 'up =='}]}]\n", encoding="utf-8"
