@@ -17,7 +17,8 @@ test: setup
 	.venv/bin/python -m pytest --cov --cov-report=term:skip-covered
 
 bench: setup
-	.venv/bin/python -m pytest tests/benchmarks -o addopts="--import-mode=importlib" --benchmark-only
+	tests/packages.sh
+	.venv/bin/python -m pytest tests/benchmarks --benchmark-only --benchmark-columns=min,median,max,ops,rounds
 
 demo: setup
 	.venv/bin/python -m tillwatch demo $(ARGS)
