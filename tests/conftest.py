@@ -1,11 +1,18 @@
 """Every module in tests/support is a pytest plugin: its fixtures are known to all tests."""
 
+import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 pytest_plugins = [
     f"tests.support.{path.stem}" for path in sorted((Path(__file__).parent / "support").glob("[a-z]*.py"))
 ]
 # They import one another, so all are announced before the first is loaded.
 pytest.register_assert_rewrite(*pytest_plugins)
+
+# The gate judges a change by the same examples every time; everybody else's runs look for new ones.
+settings.register_profile("ci", derandomize=True, print_blob=True)
+if os.environ.get("CI"):
+    settings.load_profile("ci")

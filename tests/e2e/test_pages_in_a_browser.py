@@ -36,8 +36,9 @@ PAGES = {
 Open = Callable[..., BrowserContext]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def playwright() -> Iterator[Playwright]:
+    """Not for longer than this module: while it is open the thread has a running event loop, which others must not."""
     with sync_playwright() as started:
         yield started
 

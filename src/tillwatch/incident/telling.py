@@ -53,7 +53,12 @@ def tell(incident: Incident, listeners: Sequence[Listener], now: datetime, *, ra
             at, reason = now + listener.group_wait, "first alert, after group_wait"
             known = Told(listener=mine, announce_at=at, last_at=at, remind_at=None)
             kind = NoticeKind.OPENED
-        elif known.announce_at > now or not (raised or (news and known.last_at <= now)):
+        elif known.announce_at > now:
+            # Reminders stopped while another incident explained this one; the opening that waits starts them again.
+            remind_at = known.remind_at or _remind_at(incident, known.listener, known.announce_at)
+            told[listener.receiver] = replace(known, remind_at=remind_at)
+            continue
+        elif not (raised or (news and known.last_at <= now)):
             continue
         elif raised:
             at, reason, kind = now, "severity raised", NoticeKind.UPDATED
@@ -115,10 +120,9 @@ def hush(incident: Incident, now: datetime) -> Telling:
             entries=(entry(now, "notice_withdrawn", notice=NoticeKind.OPENED.value, reason=reason),),
             withdrawn=(NoticeKind.OPENED, NoticeKind.UPDATED, NoticeKind.REMINDER),
         )
-    return Telling(
-        incident=replace(incident, told=tuple(replace(one, remind_at=None) for one in incident.told)),
-        withdrawn=(NoticeKind.UPDATED, NoticeKind.REMINDER),
-    )
+    # What waited is withdrawn, so it was not told: if the incident stands for itself again, that news is still due.
+    told = tuple(replace(one, remind_at=None, last_at=min(one.last_at, now)) for one in incident.told)
+    return Telling(incident=replace(incident, told=told), withdrawn=(NoticeKind.UPDATED, NoticeKind.REMINDER))
 
 
 def _somebody_knows(incident: Incident, now: datetime) -> bool:
