@@ -13,6 +13,7 @@ from tillwatch.clock import SystemClock
 from tillwatch.config.load import load
 from tillwatch.config.schema import ChainConfig
 from tillwatch.errors import ConfigError, Problem
+from tillwatch.runbook.parse import TWIN_SUFFIX
 
 _COLUMNS = ("CHECK", "OUTCOME", "MESSAGE", "FIX")
 _COUNTED = ("sites", "systems", "interfaces", "channels", "probes", "audits", "receivers", "rules", "runbooks")
@@ -46,7 +47,9 @@ def check(
 
 
 def _counts(config: ChainConfig) -> dict[str, int]:
-    return {name: len(getattr(config, name)) for name in _COUNTED}
+    counts = {name: len(getattr(config, name)) for name in _COUNTED}
+    # The English half of a runbook is not a runbook of its own.
+    return counts | {"runbooks": sum(not path.name.endswith(TWIN_SUFFIX) for path in config.runbooks)}
 
 
 def _render(

@@ -4,23 +4,27 @@ import contextlib
 import signal
 import webbrowser
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
 
-from tillwatch.cli.context import ExitCode, emit, say
+from tillwatch.cli.context import ExitCode, emit, language, say
 from tillwatch.clock import Clock, SystemClock
+from tillwatch.config.load import load
+from tillwatch.config.schema import ChainConfig
 from tillwatch.errors import TillwatchError, UsageError
 from tillwatch.lab import demo as lab_demo
 from tillwatch.lab import fleet, stories
 from tillwatch.lab.api import Api
 from tillwatch.lab.layout import Lab
 from tillwatch.lab.story import STAGES, Driver, Fault, Told
-
-#: One line of the printed timeline; the JSON has everything.
-MAX_FACTS_CHARACTERS = 90
+from tillwatch.model.incident import TimelineEntry
+from tillwatch.web.formats import Formats
+from tillwatch.web.language import CHINESE, ENGLISH, texts
+from tillwatch.web.views.timeline import entry_views
 
 
 def demo(
@@ -84,7 +88,8 @@ def _break(
     finally:
         api.close()
         messages.close()
-    emit(ctx, _document(told), lambda target: _timeline(target, told))
+    chain = load(lab.chain, secrets=False)
+    emit(ctx, _document(told), lambda target: _timeline(target, told, chain, language(ctx, chain), clock.now()))
 
 
 def _document(told: Told) -> Mapping[str, Any]:
@@ -92,12 +97,21 @@ def _document(told: Told) -> Mapping[str, Any]:
     return {"fault": told.fault, "incident": told.incident, "runs": told.runs, "seconds": told.seconds}
 
 
-def _timeline(target: Console, told: Told) -> None:
+def _timeline(target: Console, told: Told, chain: ChainConfig, spoken: str, now: datetime) -> None:
+    """The incident's life in the words of its page."""
     incident = told.incident
-    target.print(f"{incident['component']}  {incident['title']}  {incident['state']}", markup=False)
-    for entry in incident["timeline"]:
-        facts = ", ".join(f"{name}={value}" for name, value in entry["data"].items() if value not in ("", None))
-        target.print(f"  {entry['at'][11:19]}  {entry['kind']:<14} {facts[:MAX_FACTS_CHARACTERS]}", markup=False)
+    t = texts(CHINESE if spoken == "zh" else ENGLISH)
+    f = Formats(t=t, zone=chain.chain.timezone, currency=chain.chain.currency, now=now)
+    target.print(f"{incident['title']}  {t.or_raw('state', incident['state'])}", markup=False)
+    entries = [
+        TimelineEntry(
+            at=datetime.fromisoformat(entry["at"]), kind=entry["kind"], actor=entry["actor"], data=entry["data"]
+        )
+        for entry in incident["timeline"]
+    ]
+    for line in reversed(entry_views(entries, chain, t, f)):
+        who = f" ({line.actor})" if line.actor else ""
+        target.print(f"  {f.seconds_clock(line.at)}  {line.text}{who}", markup=False)
     target.print(f"detected after {told.seconds['detected']:.1f} s, resolved after {told.seconds['resolved']:.1f} s")
 
 
