@@ -6,14 +6,15 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 import uvicorn
 
-from tests.support.web_world import World
 from tillwatch.clock import ManualClock, SystemClock
 from tillwatch.web.app import create_app
 from tillwatch.web.server import WebServer
+from tillwatch.web.services import Services
 
 CHROMIUM = shutil.which("chromium")
 CHROMIUM_FLAGS = (
@@ -40,8 +41,14 @@ class BrowserClock(ManualClock):
         await SystemClock().wait(seconds)
 
 
+class Served(Protocol):
+    """Whatever answers the questions of pages: a world of fakes, or the product."""
+
+    def services(self) -> Services: ...
+
+
 @contextmanager
-def serving(world: World) -> Iterator[str]:
+def serving(world: Served) -> Iterator[str]:
     """The address of a server that answers from `world`."""
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
@@ -66,11 +73,11 @@ def serving(world: World) -> Iterator[str]:
 
 
 @pytest.fixture
-def served() -> Iterator[Callable[[World], str]]:
+def served() -> Iterator[Callable[[Served], str]]:
     """Serve a world for the length of the test."""
     open_servers = []
 
-    def serve(world: World) -> str:
+    def serve(world: Served) -> str:
         server = serving(world)
         open_servers.append(server)
         return server.__enter__()

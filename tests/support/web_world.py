@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from tillwatch.alerting.ingest import IngestReceipt
+from tillwatch.alerting.silences import Draft, NoSuchSilence
 from tillwatch.clock import ManualClock
 from tillwatch.config.schema import ChainConfig
 from tillwatch.errors import RefusedError, StoreError, UsageError
@@ -14,6 +15,7 @@ from tillwatch.model.notice import DeliveryRecord
 from tillwatch.model.probe import ProbeResult, ProbeState
 from tillwatch.model.runbook import Run
 from tillwatch.runbook.cards import DryRun, RunbookCard
+from tillwatch.store.silences import Silence, SilenceState
 from tillwatch.web.services import Health, Services
 
 
@@ -28,6 +30,7 @@ class World:
     known: dict[int, Incident] = field(default_factory=dict)
     entries: dict[int, list[TimelineEntry]] = field(default_factory=dict)
     alerts: list[Episode] = field(default_factory=list)
+    silences: dict[str, Silence] = field(default_factory=dict)
     sent: list[DeliveryRecord] = field(default_factory=list)
     reports: dict[int, AuditReport] = field(default_factory=dict)
     cards: dict[str, RunbookCard] = field(default_factory=dict)
@@ -50,6 +53,7 @@ class World:
             clock=self.clock,
             records=self,
             ingest=_Ingest(self),
+            silences=_Silences(self),
             desk=_Desk(self),
             audits=_Audits(self),
             probes=_Probes(self),
@@ -148,6 +152,30 @@ class World:
 @dataclass
 class _Part:
     world: World
+
+
+class _Silences(_Part):
+    def set(self, draft: Draft, *, id: str = "") -> str:
+        self.world.order("set_silence", draft, id)
+        return id or "11111111-2222-3333-4444-555555555555"
+
+    def expire(self, id: str) -> None:
+        self.get(id)
+        self.world.order("expire_silence", id)
+
+    def get(self, id: str) -> Silence:
+        self.world.ask()
+        if id not in self.world.silences:
+            raise NoSuchSilence(f"there is no silence {id}")
+        return self.world.silences[id]
+
+    def listed(self) -> Sequence[Silence]:
+        self.world.ask()
+        return list(self.world.silences.values())
+
+    def active(self) -> Sequence[Silence]:
+        now = self.world.clock.now()
+        return [one for one in self.listed() if one.state(now) is SilenceState.ACTIVE]
 
 
 class _Ingest(_Part):

@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 
 from tillwatch.alerting.ingest import Ingest
 from tillwatch.alerting.route import route
+from tillwatch.alerting.silences import Silences
 from tillwatch.app.loops import Loops, Run, rounds
 from tillwatch.audit.repair import Repairs
 from tillwatch.audit.runner import AuditRunner
@@ -63,6 +64,7 @@ class App:
     sources: Sources
     notifiers: Notifiers
     ingest: Ingest
+    silences: Silences
     desk: IncidentDesk
     probes: ProbeRunner
     audits: AuditRunner
@@ -83,6 +85,7 @@ class App:
             clock=self.clock,
             records=self.records,
             ingest=self.ingest,
+            silences=self.silences,
             desk=self.desk,
             audits=self.audits,
             probes=self.probes,
@@ -162,6 +165,7 @@ def _wire(config: ChainConfig, clock: Clock, closing: ExitStack) -> App:
         sources=sources,
         notifiers=notifiers,
         ingest=ingest,
+        silences=Silences(database, clock=clock),
         desk=link.desk,
         probes=probes,
         audits=audits,

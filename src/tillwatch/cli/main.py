@@ -22,6 +22,7 @@ from tillwatch.cli import (
     runbook,
     scaffold,
     serve,
+    silence,
     source,
 )
 from tillwatch.cli.context import ExitCode, Options, say
@@ -73,6 +74,7 @@ app.command("serve")(serve.serve)
 app.command("demo")(demo.demo)
 app.add_typer(channel.app, name="channel")
 app.add_typer(alert.app, name="alert")
+app.add_typer(silence.app, name="silence")
 app.add_typer(incident.app, name="incident")
 app.add_typer(route.app, name="route")
 app.add_typer(audit.app, name="audit")

@@ -24,8 +24,9 @@ from tillwatch.model.labels import Labels
 from tillwatch.model.notice import Notice
 from tillwatch.model.route import Routed
 from tillwatch.store import incidents as store
-from tillwatch.store import outbox
+from tillwatch.store import outbox, silences
 from tillwatch.store.db import Database
+from tillwatch.store.silences import Silence, silenced_by
 
 #: Reminders written in one transaction; the rest follows in the next round.
 MAX_REMINDED_AT_ONCE = 200
@@ -60,6 +61,8 @@ class IncidentDesk:
         self._enqueue = enqueue
         self._suggest = suggest
         self._metrics = metrics or Metrics()
+        #: The silences every open incident was last looked at with; None after a start.
+        self._minded: list[tuple[str, datetime]] | None = None
         self._channels = {receiver.id: receiver.channels for receiver in config.receivers}
 
     def on_changes(self, connection: Connection, changes: Sequence[EpisodeChange], now: datetime) -> None:
@@ -80,24 +83,29 @@ class IncidentDesk:
         for id, mine in by_incident.items():
             incident_now = store.get(connection, id)
             episodes = store.episodes(connection, id)
-            outcome = state.absorb(incident_now, episodes, mine, self._setting(episodes, now))
+            outcome = state.absorb(incident_now, episodes, mine, self._setting(episodes, placement.silences, now))
             if any(change.kind is not ChangeKind.RESOLVED for change in mine):
                 outcome = self._with_runbooks(outcome, episodes, now)
             self._keep(connection, outcome, now)
         touched = {self._component(one.episode) for one in changes if one.kind is not ChangeKind.UPDATED}
         if touched:
             self._refold(connection, placement, touched, now)
+        self._mind_silences(connection, by_incident, placement.silences, now)
 
     def tick(self, now: datetime) -> int:
         """Write the reminders that are due. Returns how many incidents were reminded of. Call it every few seconds."""
 
-        def job(connection: Connection) -> tuple[int, Mapping[Severity, int]]:
+        def job(connection: Connection) -> tuple[int, Mapping[Severity, int], list[tuple[str, datetime]]]:
+            muting = silences.active(connection, now)
+            in_force = [(one.id, one.updated_at) for one in muting]
+            if in_force != self._minded:
+                self._mind_silences(connection, [one.id for one in store.outlines(connection)], muting, now)
             due = store.due(connection, now, limit=MAX_REMINDED_AT_ONCE)
             for incident in due:
                 self._keep(connection, state.remind(incident, now), now)
-            return len(due), store.open_by_severity(connection)
+            return len(due), store.open_by_severity(connection), in_force
 
-        reminded, open_now = self._database.write(job)
+        reminded, open_now, self._minded = self._database.write(job)
         for severity in Severity:
             self._metrics.set("tillwatch_incidents_open", open_now.get(severity, 0), severity=severity.value)
         return reminded
@@ -161,7 +169,7 @@ class IncidentDesk:
                 continue
             live = [one for one in store.episodes(connection, incident.id) if one.is_live]
             reason = "it does not follow from the other incident any more"
-            self._keep(connection, state.unfold(incident, self._setting(live, now), reason), now)
+            self._keep(connection, state.unfold(incident, self._setting(live, placement.silences, now), reason), now)
 
     def _with_runbooks(self, outcome: Outcome, episodes: Sequence[Episode], now: datetime) -> Outcome:
         """The suggestions for what lives now. A defect there must not cost us the incident."""
@@ -176,8 +184,29 @@ class IncidentDesk:
             return replace(outcome, entries=(*outcome.entries, known)) if outcome.entries else outcome
         return replace(outcome, incident=replace(outcome.incident, runbooks=links))
 
-    def _setting(self, episodes: Sequence[Episode], now: datetime) -> Setting:
-        return Setting(now=now, language=self._language, listeners=self._listeners(episodes))
+    def _mind_silences(
+        self, connection: Connection, ids: Collection[int], muting: Sequence[Silence], now: datetime
+    ) -> None:
+        """Incidents whose live alerts are all muted fall quiet; those that were quiet and have another one speak."""
+        quiet = silences.quiet(connection)
+        for id in ids if muting else quiet.intersection(ids):
+            incident = store.get(connection, id)
+            live = [one for one in store.episodes(connection, id) if one.is_live]
+            by = [silenced_by(muting, one.labels) for one in live]
+            muted = incident.state is not IncidentState.RESOLVED and all(by)
+            if muted and id not in quiet and incident.parent is None:
+                ids_of_silences = sorted({one for several in by for one in several})
+                self._keep(connection, state.silence(incident, ids_of_silences, now), now)
+                silences.set_quiet(connection, id)
+            elif not muted and id in quiet:
+                silences.set_heard(connection, [id])
+                if live and incident.parent is None:
+                    self._keep(connection, state.unsilence(incident, self._setting(live, muting, now)), now)
+
+    def _setting(self, episodes: Sequence[Episode], muting: Sequence[Silence], now: datetime) -> Setting:
+        muted = frozenset(one.id for one in episodes if silenced_by(muting, one.labels))
+        listeners = self._listeners([one for one in episodes if one.id not in muted])
+        return Setting(now=now, language=self._language, listeners=listeners, muted=muted)
 
     def _listeners(self, episodes: Sequence[Episode]) -> tuple[Listener, ...]:
         live = sorted(

@@ -9,7 +9,7 @@ from tillwatch.incident import state
 from tillwatch.incident.topology import FOLDING, Topology
 from tillwatch.model.alert import Episode, EpisodeChange
 from tillwatch.model.incident import Component, Incident
-from tillwatch.store import alerts
+from tillwatch.store import alerts, silences
 from tillwatch.store import incidents as store
 
 
@@ -20,6 +20,8 @@ class Placement:
         self._connection = connection
         self._topology = topology
         self._now = now
+        #: The silences in force during this transaction.
+        self.silences = silences.active(connection, now)
         outlines = store.outlines(connection)
         self._open = {outline.component: outline.id for outline in outlines}
         self._ids = set(self._open.values())

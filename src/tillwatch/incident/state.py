@@ -36,6 +36,8 @@ TIMELINE_KINDS: Mapping[str, tuple[str, ...]] = {
     "severity_raised": ("before", "after"),
     "folded": ("parent", "component"),
     "unfolded": ("parent", "reason"),
+    "silenced": ("silences",),
+    "unsilenced": (),
     "notified": ("notice", "receiver", "channels", "not_before", "reason"),
     "notice_withdrawn": ("notice", "reason"),
     "nobody_told": ("receiver", "reason"),
@@ -67,6 +69,8 @@ class Setting:
     language: str
     #: Who is told about the alerts that live, in the order of the routing tree.
     listeners: tuple[Listener, ...]
+    #: Episodes a silence mutes: they open and close incidents, and are told to nobody.
+    muted: frozenset[int] = frozenset()
 
 
 def severity_of(labels: Labels) -> Severity:
@@ -117,14 +121,15 @@ def absorb(
     described = replace(described, version=incident.version + bool(entries))
     if described.parent is not None:
         return Outcome(incident=described, entries=tuple(entries))
-    news = [change for change in changes if change.kind in _WORTH_TELLING]
-    told = telling.tell(described, setting.listeners, now, raised=raised, news=bool(news))
+    heard = [change for change in changes if change.episode.id not in setting.muted]
+    news = any(change.kind in _WORTH_TELLING for change in heard)
+    told = telling.tell(described, setting.listeners, now, raised=raised and bool(heard), news=news)
     return Outcome(incident=told.incident, entries=(*entries, *told.entries), notices=told.notices)
 
 
 def fold(incident: Incident, parent: Incident, now: datetime) -> Outcome:
     """Put an incident under the one that explains it: it stays open and complete, but nobody is told any more."""
-    quiet = telling.hush(incident, now)
+    quiet = telling.hush(incident, now, "another incident explains it")
     entries = [entry(now, "folded", parent=parent.id, component=str(parent.component)), *quiet.entries]
     folded = replace(quiet.incident, parent=parent.id, version=incident.version + 1)
     return Outcome(incident=folded, entries=tuple(entries), withdrawn=quiet.withdrawn)
@@ -136,6 +141,23 @@ def unfold(incident: Incident, setting: Setting, reason: str) -> Outcome:
     told = telling.tell(alone, setting.listeners, setting.now, raised=False, news=True)
     first = entry(setting.now, "unfolded", parent=incident.parent, reason=reason)
     return Outcome(incident=told.incident, entries=(first, *told.entries), notices=told.notices)
+
+
+def silence(incident: Incident, silences: Sequence[str], now: datetime) -> Outcome:
+    """Every live alert is muted: what nobody has heard of is not told, what somebody has is not repeated."""
+    hushed = telling.hush(incident, now, "silenced")
+    entries = (entry(now, "silenced", silences=list(silences)), *hushed.entries)
+    quiet = replace(hushed.incident, version=incident.version + 1)
+    return Outcome(incident=quiet, entries=entries, withdrawn=hushed.withdrawn)
+
+
+def unsilence(incident: Incident, setting: Setting) -> Outcome:
+    """Something in it is not muted any more: whoever has to hear of it hears of it, unless somebody is on it."""
+    heard = replace(incident, version=incident.version + 1)
+    is_open = incident.state is IncidentState.OPEN
+    told = telling.tell(heard, setting.listeners, setting.now, raised=False, news=is_open)
+    entries = (entry(setting.now, "unsilenced"), *told.entries)
+    return Outcome(incident=told.incident, entries=entries, notices=told.notices)
 
 
 def remind(incident: Incident, now: datetime) -> Outcome:

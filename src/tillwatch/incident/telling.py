@@ -111,10 +111,9 @@ def all_over(incident: Incident, now: datetime) -> Telling:
     )
 
 
-def hush(incident: Incident, now: datetime) -> Telling:
+def hush(incident: Incident, now: datetime, reason: str) -> Telling:
     """Stop telling. When nobody knows yet, as if nobody was to be told; else without reminders from here on."""
     if incident.told and not _somebody_knows(incident, now):
-        reason = "another incident explains it"
         return Telling(
             incident=replace(incident, told=()),
             entries=(entry(now, "notice_withdrawn", notice=NoticeKind.OPENED.value, reason=reason),),

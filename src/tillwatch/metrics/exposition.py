@@ -24,6 +24,8 @@ from tillwatch.errors import UsageError
 from tillwatch.metrics.table import METRICS, PROBE_LABELS, Kind, Metric
 from tillwatch.model.probe import Outcome, ProbeResult
 
+#: The Alertmanager whose API v2 is answered; karma talks to nothing that looks older than 0.22.
+ALERTMANAGER_VERSION = "0.34.0"
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 #: blackbox_exporter calls the name lookup `resolve`.
@@ -52,6 +54,7 @@ class Metrics:
                 self._register(metric)
         self._probes = ProbeExposition()
         self.set("tillwatch_build_info", 1, version=__version__)
+        self.set("alertmanager_build_info", 1, version=ALERTMANAGER_VERSION)
 
     def _register(self, metric: Metric) -> None:
         if metric.kind is Kind.GAUGE:

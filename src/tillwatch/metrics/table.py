@@ -117,6 +117,7 @@ _PROBES = (
 _G, _C, _H = Kind.GAUGE, Kind.COUNTER, Kind.HISTOGRAM
 _LOOPS = (
     _own("tillwatch_build_info", _G, "The running version.", "version"),
+    _own("alertmanager_build_info", _G, "The Alertmanager whose API is answered; clients ask for it.", "version"),
     _own("tillwatch_loop_last_success_timestamp_seconds", _G, "When a loop last finished a round.", "loop"),
     _own("tillwatch_loop_lag_seconds", _G, "How late the last due piece of work started.", "loop"),
     _own("tillwatch_loop_period_seconds", _G, "Longest time between two rounds of a healthy loop.", "loop"),

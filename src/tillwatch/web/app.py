@@ -8,7 +8,7 @@ from fastapi import FastAPI
 import tillwatch
 from tillwatch.errors import RefusedError
 from tillwatch.web import errors_shown
-from tillwatch.web.api import alertmanager, audits, hooks, incidents, operations, overview, probes, runbooks
+from tillwatch.web.api import alertmanager, audits, hooks, incidents, operations, overview, probes, runbooks, silences
 from tillwatch.web.assets import load_assets
 from tillwatch.web.live import Pulse
 from tillwatch.web.pages import audits as audit_pages
@@ -23,7 +23,7 @@ from tillwatch.web.render import Pages
 from tillwatch.web.security import Guard, Policy, is_loopback
 from tillwatch.web.services import Services
 
-API = (overview, probes, incidents, audits, runbooks, alertmanager, hooks, operations)
+API = (overview, probes, incidents, audits, runbooks, alertmanager, silences, hooks, operations)
 PAGES = (
     overview_pages,
     incident_pages,

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Protocol
 
 from tillwatch.alerting.ingest import IngestReceipt
+from tillwatch.alerting.silences import Draft
 from tillwatch.clock import Clock
 from tillwatch.config.schema import ChainConfig
 from tillwatch.model.alert import Alert, Episode
@@ -20,6 +21,7 @@ from tillwatch.model.notice import DeliveryRecord
 from tillwatch.model.probe import ProbeResult, ProbeState
 from tillwatch.model.runbook import Run
 from tillwatch.runbook.cards import DryRun, RunbookCard
+from tillwatch.store.silences import Silence
 
 
 class Records(Protocol):
@@ -55,6 +57,16 @@ class Ingest(Protocol):
     def v2(self, body: bytes, *, source: str) -> IngestReceipt: ...
     def webhook(self, body: bytes, *, source: str) -> IngestReceipt: ...
     def receive(self, alerts: Sequence[Alert], *, source: str) -> IngestReceipt: ...
+
+
+class Silences(Protocol):
+    """What must not be told. `set` and `expire` raise NoSuchSilence, a UsageError, for an unknown id."""
+
+    def set(self, draft: Draft, *, id: str = "") -> str: ...
+    def expire(self, id: str) -> None: ...
+    def get(self, id: str) -> Silence: ...
+    def listed(self) -> Sequence[Silence]: ...
+    def active(self) -> Sequence[Silence]: ...
 
 
 class IncidentDesk(Protocol):
@@ -129,6 +141,7 @@ class Services:
     clock: Clock
     records: Records
     ingest: Ingest
+    silences: Silences
     desk: IncidentDesk
     audits: Audits
     probes: Probes

@@ -1,12 +1,15 @@
 """The APIs: documents of the public interface, orders, and what an Alertmanager is expected to do."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from tests.support.web_client import Browser
 from tests.support.web_world import World
 
 from tillwatch.alerting.ingest import IngestReceipt
+from tillwatch.config.matcher import parse_matcher
+from tillwatch.store.silences import Silence
 from tillwatch.web.services import Health
 
 
@@ -214,3 +217,38 @@ def test_the_openapi_document_describes_both_apis(bad_night: World) -> None:
 def test_a_resolved_incident_is_not_open(bad_night: World) -> None:
     bad_night.known = {2: replace(bad_night.known[2])}
     assert Browser(bad_night).get("/api/v1/incidents?state=open").json() == []
+
+
+def test_muted_and_explained_alerts_are_shown_as_suppressed(bad_night: World) -> None:
+    now = bad_night.clock.now()
+    bad_night.silences["s1"] = Silence(
+        id="s1",
+        matchers=(parse_matcher("probe=~erp-.*"),),
+        starts_at=now,
+        ends_at=now + timedelta(hours=1),
+        created_by="li",
+        comment="works",
+        updated_at=now,
+    )
+    browser = Browser(bad_night)
+    muted = [one for one in browser.get("/api/v2/alerts").json() if one["status"]["silencedBy"] == ["s1"]]
+    assert muted and all(one["status"]["state"] == "suppressed" for one in muted)
+    everything = len(browser.get("/api/v2/alerts").json())
+    assert len(browser.get("/api/v2/alerts?silenced=false").json()) == everything - len(muted)
+    assert browser.get("/api/v2/alerts?receiver=nobody").json() == []
+    assert len(browser.get("/api/v2/alerts?receiver=op.").json()) == everything
+    assert browser.get("/api/v2/alerts?receiver=(").status_code == 400
+    assert [one["id"] for one in browser.get("/api/v2/silences").json()] == ["s1"]
+    assert browser.get('/api/v2/silences?filter=probe="pos"').json() == []
+
+
+def test_a_child_of_another_incident_is_inhibited_by_the_alerts_of_that_one(bad_night: World) -> None:
+    parent, child = sorted({one.incident for one in bad_night.alerts if one.incident is not None})[:2]
+    bad_night.known[child] = replace(bad_night.known[child], parent=parent)
+    causes = sorted(one.fingerprint for one in bad_night.alerts if one.incident == parent)
+    explained = {one.fingerprint for one in bad_night.alerts if one.incident == child}
+    browser = Browser(bad_night)
+    shown = {one["fingerprint"]: one["status"]["inhibitedBy"] for one in browser.get("/api/v2/alerts").json()}
+    assert {print for print, by in shown.items() if by == causes} == explained
+    left = {one["fingerprint"] for one in browser.get("/api/v2/alerts?inhibited=false").json()}
+    assert left == set(shown) - explained

@@ -1,38 +1,98 @@
 """/api/v2: what Prometheus, amtool, karma and Grafana expect of an Alertmanager."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import APIRouter, HTTPException, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
 import tillwatch
-from tillwatch.config.matcher import Matcher, parse_matcher
-from tillwatch.errors import UsageError
+from tillwatch.alerting.route import route
+from tillwatch.config.matcher import matches_all
+from tillwatch.metrics import ALERTMANAGER_VERSION
 from tillwatch.model.alert import AlertState, Episode
+from tillwatch.store.silences import silenced_by
 from tillwatch.web.api import documents
+from tillwatch.web.api.silences import Filters, parsed_filters
 from tillwatch.web.handling import BodyHere, ServicesHere, pages_of
+from tillwatch.web.services import Services
 
 router = APIRouter(prefix="/api/v2", tags=["alertmanager"])
-
-#: More matchers than any client sends; each one is checked against every alert.
-MAX_FILTERS = 50
-#: karma talks to nothing that looks older than 0.22.
-COMPATIBLE_VERSION = "0.34.0"
 
 #: How many items of the batch were set aside.
 QUARANTINE_HEADER = "X-Tillwatch-Quarantined"
 
-Filters = Annotated[list[str], Query(alias="filter", max_length=MAX_FILTERS, default_factory=list)]
+#: Regular expressions of clients name one receiver or a few.
+MAX_RECEIVER_CHARACTERS = 1_024
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """One alert, who hears of it, and what keeps it from being told."""
+
+    episode: Episode
+    receivers: tuple[str, ...]
+    silenced_by: tuple[str, ...]
+    inhibited_by: tuple[str, ...]
+
+    def document(self, now: datetime) -> documents.Document:
+        return documents.alertmanager_alert(
+            self.episode,
+            now,
+            receivers=self.receivers,
+            silenced_by=self.silenced_by,
+            inhibited_by=self.inhibited_by,
+        )
+
+
+def found(
+    services: ServicesHere,
+    filters: Filters,
+    active: bool = True,
+    silenced: bool = True,
+    inhibited: bool = True,
+    unprocessed: bool = True,  # noqa: ARG001 - nothing here is ever unprocessed
+    receiver: Annotated[str, Query(max_length=MAX_RECEIVER_CHARACTERS)] = "",
+) -> list[Shown]:
+    """What a client asked for, sorted by fingerprint: the query parameters of Alertmanager's lists of alerts."""
+    matchers = parsed_filters(filters)
+    wanted = parsed_filters([f"receiver=~{json.dumps(receiver, ensure_ascii=False)}"]) if receiver else []
+    muting = services.silences.active()
+    episodes = [one for one in services.records.active_alerts() if one.state is not AlertState.RESOLVED]
+    explained = _explained(services, episodes)
+    shown = [
+        Shown(
+            episode=one,
+            receivers=tuple(dict.fromkeys(told.receiver for told in route(one.labels, services.config.route))),
+            silenced_by=tuple(silenced_by(muting, one.labels)),
+            inhibited_by=explained.get(one.incident, ()),
+        )
+        for one in episodes
+        if matches_all(matchers, one.labels)
+    ]
+    chosen = [
+        one
+        for one in shown
+        if (active or one.silenced_by or one.inhibited_by)
+        and (silenced or not one.silenced_by)
+        and (inhibited or not one.inhibited_by)
+        and (not wanted or any(matches_all(wanted, {"receiver": name}) for name in one.receivers))
+    ]
+    return sorted(chosen, key=lambda one: one.episode.fingerprint)
+
+
+FoundHere = Annotated[list[Shown], Depends(found)]
 
 
 @router.get("/alerts")
-def alerts(request: Request, services: ServicesHere, filters: Filters, active: bool = True) -> list[documents.Document]:
+def alerts(request: Request, found: FoundHere) -> list[documents.Document]:
     """Everything that fires or whose source fell silent, sorted by fingerprint."""
     now = pages_of(request).now
-    found = [item for item in _matching(services, filters) if active]
-    return [documents.alertmanager_alert(item, now) for item in found]
+    return [one.document(now) for one in found]
 
 
 @router.post("/alerts")
@@ -47,19 +107,21 @@ def receive(services: ServicesHere, body: BodyHere) -> Response:
 
 
 @router.get("/alerts/groups")
-def groups(request: Request, services: ServicesHere, filters: Filters) -> list[documents.Document]:
-    """Alerts by incident: that is how this router groups."""
+def groups(request: Request, found: FoundHere) -> list[documents.Document]:
+    """Alerts by receiver and incident: that is how this router groups."""
     now = pages_of(request).now
-    grouped: dict[int | None, list[Episode]] = {}
-    for item in _matching(services, filters):
-        grouped.setdefault(item.incident, []).append(item)
+    grouped: dict[tuple[str, int | None], list[Shown]] = {}
+    for one in found:
+        for receiver in one.receivers:
+            grouped.setdefault((receiver, one.episode.incident), []).append(one)
     return [
         {
             "labels": {"incident": str(incident)} if incident is not None else {},
-            "receiver": {"name": "tillwatch"},
-            "alerts": [documents.alertmanager_alert(item, now) for item in items],
+            "routeLabels": {},
+            "receiver": {"name": receiver},
+            "alerts": [one.document(now) for one in members],
         }
-        for incident, items in grouped.items()
+        for (receiver, incident), members in sorted(grouped.items(), key=lambda group: (group[0][1] or 0, group[0][0]))
     ]
 
 
@@ -75,7 +137,7 @@ def status(request: Request) -> documents.Document:
             "buildUser": f"tillwatch {tillwatch.__version__}",
             "goVersion": "",
             "revision": "",
-            "version": COMPATIBLE_VERSION,
+            "version": ALERTMANAGER_VERSION,
         },
     }
 
@@ -85,17 +147,10 @@ def receivers(services: ServicesHere) -> list[Mapping[str, str]]:
     return [{"name": receiver.id} for receiver in services.config.receivers]
 
 
-@router.get("/silences")
-def silences() -> list[documents.Document]:
-    """None: silences are kept nowhere yet, and an empty list is the truth."""
-    return []
-
-
-def _matching(services: ServicesHere, filters: list[str]) -> list[Episode]:
-    try:
-        matchers: list[Matcher] = [parse_matcher(text) for text in filters]
-    except UsageError as error:
-        raise HTTPException(HTTPStatus.BAD_REQUEST, f"filter: {error}") from error
-    active = [item for item in services.records.active_alerts() if item.state is not AlertState.RESOLVED]
-    found = [item for item in active if all(matcher.matches(item.labels) for matcher in matchers)]
-    return sorted(found, key=lambda item: item.fingerprint)
+def _explained(services: Services, episodes: Sequence[Episode]) -> dict[int | None, tuple[str, ...]]:
+    """By incident that is folded under another one: the fingerprints of that one's alerts, which explain its own."""
+    above = {one.id: one.parent for one in services.records.open_incidents() if one.parent is not None}
+    causes: dict[int | None, list[str]] = {}
+    for one in episodes:
+        causes.setdefault(one.incident, []).append(one.fingerprint)
+    return {incident: tuple(sorted(causes.get(parent, []))) for incident, parent in above.items()}

@@ -1,6 +1,6 @@
 """Domain values as the JSON documents of the public interface: money as text, never a float; times in UTC."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from tillwatch.model.alert import Episode
@@ -202,16 +202,29 @@ def dry_run(plan: DryRun) -> Document:
     }
 
 
-def alertmanager_alert(episode: Episode, now: datetime) -> Document:
+def alertmanager_alert(
+    episode: Episode,
+    now: datetime,
+    *,
+    receivers: Iterable[str],
+    silenced_by: Sequence[str],
+    inhibited_by: Sequence[str],
+) -> Document:
     """Alertmanager's GettableAlert. A silent source still fires here: nobody has said that it ended."""
+    state = "suppressed" if silenced_by or inhibited_by else "active"
     return {
         "annotations": dict(episode.annotations),
         "endsAt": instant(episode.ends_at or episode.lease_until or now),
         "fingerprint": episode.fingerprint,
-        "receivers": [],
+        "receivers": [{"name": name} for name in receivers],
         "startsAt": instant(episode.starts_at),
         "updatedAt": instant(episode.updated_at),
-        "status": {"state": "active", "silencedBy": [], "inhibitedBy": [], "mutedBy": []},
+        "status": {
+            "state": state,
+            "silencedBy": list(silenced_by),
+            "inhibitedBy": list(inhibited_by),
+            "mutedBy": [],
+        },
         "labels": dict(episode.labels),
         "generatorURL": episode.generator_url,
     }

@@ -14,6 +14,8 @@ MESSAGES: Mapping[str, Text] = {
     "timeline.severity_raised": Text("Severity raised from {before} to {after}", "级别由{before}升为{after}"),
     "timeline.folded": Text("Folded into incident {parent}, which explains it", "并入事件 {parent}，原因相同"),
     "timeline.unfolded": Text("Stands for itself again", "不再从属于其他事件"),
+    "timeline.silenced": Text("Silenced: nobody is told", "已静默，不再通知"),
+    "timeline.unsilenced": Text("Not silenced any more", "静默结束"),
     "timeline.notified": Text("Notification “{notice}” to {channels}", "通知“{notice}”发往 {channels}"),
     "timeline.notified_later": Text(
         "Notification “{notice}” to {channels}, to be sent at {at}", "通知“{notice}”将于 {at} 发往 {channels}"

@@ -191,6 +191,20 @@ CREATE TABLE runbook_switches (
 	CONSTRAINT pk_runbook_switches PRIMARY KEY (runbook)
 );
 
+CREATE TABLE silences (
+	id VARCHAR NOT NULL,
+	matchers TEXT NOT NULL,
+	starts_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	ends_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	created_by TEXT NOT NULL,
+	comment TEXT NOT NULL,
+	annotations TEXT NOT NULL,
+	updated_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	CONSTRAINT pk_silences PRIMARY KEY (id)
+);
+
+CREATE INDEX ix_silences_ends_at ON silences (ends_at);
+
 CREATE TABLE audit_differences (
 	run BIGINT NOT NULL,
 	number INTEGER NOT NULL,
@@ -243,6 +257,12 @@ CREATE TABLE outbox_attempts (
 	possible_repeat BOOLEAN NOT NULL,
 	CONSTRAINT pk_outbox_attempts PRIMARY KEY (outbox, number),
 	CONSTRAINT fk_outbox_attempts_outbox FOREIGN KEY(outbox) REFERENCES outbox (id) ON DELETE CASCADE
+);
+
+CREATE TABLE quiet_incidents (
+	incident BIGINT NOT NULL,
+	CONSTRAINT pk_quiet_incidents PRIMARY KEY (incident),
+	CONSTRAINT fk_quiet_incidents_incident FOREIGN KEY(incident) REFERENCES incidents (id)
 );
 
 CREATE TABLE repair_plans (

@@ -1,0 +1,94 @@
+"""`tillwatch silence add|list|expire`: what must not be told, and until when."""
+
+import getpass
+from datetime import timedelta
+from typing import Annotated
+
+import typer
+
+from tillwatch.alerting.silences import Draft
+from tillwatch.app import App
+from tillwatch.cli.context import emit, local_time, opened, say, table
+from tillwatch.config.matcher import parse_matcher
+from tillwatch.store.silences import Silence, SilenceState
+
+app = typer.Typer(help="Silences: alerts that are told to nobody for a while.", no_args_is_help=True)
+
+DEFAULT_MINUTES = 60
+#: A year; a silence without an end is a rule somebody forgot to delete.
+MAX_MINUTES = 365 * 24 * 60
+
+
+@app.command("add")
+def add(
+    ctx: typer.Context,
+    matchers: Annotated[list[str], typer.Argument(metavar="MATCHER…", help="""For example site="chaoyang".""")],
+    comment: Annotated[str, typer.Option("--comment", help="Why; whoever wonders reads it.")],
+    minutes: Annotated[int, typer.Option("--minutes", min=1, max=MAX_MINUTES, help="How long.")] = DEFAULT_MINUTES,
+    starts_in: Annotated[int, typer.Option("--in", min=0, max=MAX_MINUTES, help="Begin in so many minutes.")] = 0,
+    author: Annotated[str, typer.Option("--actor", help="Who does this; the login name when not given.")] = "",
+) -> None:
+    """Silence every alert that all MATCHERs match; says how many that are now."""
+    with opened(ctx) as application:
+        begins = application.clock.now() + timedelta(minutes=starts_in)
+        draft = Draft(
+            matchers=tuple(parse_matcher(text) for text in matchers),
+            starts_at=begins,
+            ends_at=begins + timedelta(minutes=minutes),
+            created_by=author or getpass.getuser(),
+            comment=comment,
+        )
+        silence = application.silences.get(application.silences.set(draft))
+        shown = _document(application, silence)
+        until = local_time(application.config, silence.ends_at)
+    emit(ctx, shown, lambda console: console.print(silence.id, markup=False))
+    say(f"matches {shown['matches']} alerts now; ends {until}")
+
+
+@app.command("list")
+def list_silences(
+    ctx: typer.Context,
+    all_: Annotated[bool, typer.Option("--all", help="Also those that ended within the last days.")] = False,
+) -> None:
+    """List silences with how many alerts each matches now."""
+    with opened(ctx) as application:
+        chain, now = application.config, application.clock.now()
+        found = [one for one in application.silences.listed() if all_ or one.state(now) is not SilenceState.EXPIRED]
+        shown = [_document(application, one) for one in found]
+    rows = [
+        (
+            document["id"],
+            document["state"],
+            " ".join(map(str, one.matchers)),
+            local_time(chain, one.starts_at),
+            local_time(chain, one.ends_at),
+            document["matches"],
+            one.created_by,
+            one.comment,
+        )
+        for one, document in zip(found, shown, strict=True)
+    ]
+    emit(ctx, shown, table(("SILENCE", "STATE", "MATCHERS", "FROM", "UNTIL", "MATCHES", "WHO", "WHY"), rows))
+
+
+@app.command("expire")
+def expire(ctx: typer.Context, silences: Annotated[list[str], typer.Argument(metavar="SILENCE…")]) -> None:
+    """End silences now."""
+    with opened(ctx) as application:
+        for id in silences:
+            application.silences.expire(id)
+        emit(ctx, [_document(application, application.silences.get(id)) for id in silences], lambda _: None)
+
+
+def _document(application: App, silence: Silence) -> dict[str, object]:
+    alerts = application.records.active_alerts()
+    return {
+        "id": silence.id,
+        "state": silence.state(application.clock.now()),
+        "matchers": [str(matcher) for matcher in silence.matchers],
+        "starts_at": silence.starts_at,
+        "ends_at": silence.ends_at,
+        "created_by": silence.created_by,
+        "comment": silence.comment,
+        "matches": sum(silence.mutes(alert.labels) for alert in alerts),
+    }
