@@ -9,6 +9,7 @@ from tests.support.web_world import World
 
 from tillwatch.alerting.ingest import IngestReceipt
 from tillwatch.config.matcher import parse_matcher
+from tillwatch.model.incident import IncidentState
 from tillwatch.store.silences import Silence
 from tillwatch.web.services import Health
 
@@ -243,8 +244,10 @@ def test_muted_and_explained_alerts_are_shown_as_suppressed(bad_night: World) ->
 
 
 def test_a_child_of_another_incident_is_inhibited_by_the_alerts_of_that_one(bad_night: World) -> None:
-    parent, child = sorted({one.incident for one in bad_night.alerts if one.incident is not None})[:2]
-    bad_night.known[child] = replace(bad_night.known[child], parent=parent)
+    parent, child = list(bad_night.known)[:2]
+    bad_night.known[child] = replace(bad_night.known[child], parent=parent, state=IncidentState.OPEN)
+    first, second, *others = bad_night.alerts
+    bad_night.alerts = [replace(first, incident=parent), replace(second, incident=child), *others]
     causes = sorted(one.fingerprint for one in bad_night.alerts if one.incident == parent)
     explained = {one.fingerprint for one in bad_night.alerts if one.incident == child}
     browser = Browser(bad_night)
