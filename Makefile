@@ -1,6 +1,6 @@
 PYTHON ?= python3
 export PYTHONPATH := src
-.PHONY: setup check test bench demo docs lock
+.PHONY: setup check test soak bench demo docs lock
 
 setup: .venv/.ready
 .venv/.ready: requirements.lock
@@ -15,6 +15,10 @@ check: setup
 test: setup
 	tests/packages.sh
 	.venv/bin/python -m pytest --cov --cov-report=term:skip-covered
+
+# 1,000 kills (40 rounds of 25) on SQLite.
+soak: setup
+	TILLWATCH_SOAK_ROUNDS=40 .venv/bin/python -m pytest tests/integration/test_kill.py -k sqlite
 
 bench: setup
 	tests/packages.sh

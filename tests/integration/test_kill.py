@@ -12,7 +12,10 @@ from tillwatch.clock import SystemClock
 from tillwatch.store import alerts, incidents
 from tillwatch.store.db import Database
 
-CYCLES = 3
+#: Kills on one database; more would measure how long an incident's list of alerts grows.
+CYCLES = 25
+#: `make soak` asks for more databases.
+ROUNDS = int(os.environ.get("TILLWATCH_SOAK_ROUNDS", "1"))
 ACKNOWLEDGED_BEFORE_THE_KILL = 40
 
 #: Takes alerts from several threads and says the number of each once it was acknowledged.
@@ -45,9 +48,14 @@ for thread in range(4):
 """
 
 
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("soak_round", range(ROUNDS))
 @pytest.mark.parametrize("dialect", ["sqlite", "postgresql"])
 def test_what_was_acknowledged_before_kill_9_is_stored(
-    dialect: str, request: pytest.FixtureRequest, tmp_path: Path
+    dialect: str,
+    soak_round: int,  # noqa: ARG001 - each round has a database of its own
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
 ) -> None:
     if dialect == "sqlite":
         url = f"sqlite:///{tmp_path}/storm.db"

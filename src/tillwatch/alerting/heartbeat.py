@@ -7,12 +7,25 @@ Prometheus would have told us is not told any more, and that is an alert of our 
 from collections.abc import Sequence
 from datetime import datetime
 
-from tillwatch.model.alert import Alert, ChangeKind, EpisodeChange
+from tillwatch.config.schema import Heartbeat
+from tillwatch.model.alert import HEARTBEAT, Alert, ChangeKind, EpisodeChange
 
 #: Source and family of the alerts raised here: only the heartbeat's return ends them.
 SOURCE = "heartbeat"
 _LOST = frozenset({ChangeKind.SILENT, ChangeKind.RESOLVED})
 _BACK = frozenset({ChangeKind.OPENED, ChangeKind.REOPENED})
+
+
+def beat(declared: Heartbeat, now: datetime) -> Alert:
+    """One report of a declared job: all is well until `every` and `grace` are over."""
+    about = {"system": declared.system, "interface": declared.interface, "site": declared.site}
+    return Alert(
+        labels={"alertname": HEARTBEAT, "job": declared.id, **{name: id for name, id in about.items() if id}},
+        starts_at=now,
+        starts_at_stated=False,
+        ends_at=now + declared.every + declared.grace,
+        source=f"heartbeat/{declared.id}",
+    )
 
 
 def verdicts(changes: Sequence[EpisodeChange], now: datetime) -> list[Alert]:

@@ -101,6 +101,7 @@ def load(root: Path, *, secrets: bool = True, environment: Environment[str, str]
         audits=tuple(audit for file in checks if file for audit in file.audits),
         route=routes.route,
         receivers=routes.receivers,
+        heartbeats=routes.heartbeats,
         rules=tuple(rules),
         runbooks=tuple(runbooks),
         places=references.places(nodes),

@@ -34,6 +34,7 @@ DECLARED = {
     "probe": ("checks", "probes"),
     "audit": ("checks", "audits"),
     "receiver": ("routes", "receivers"),
+    "heartbeat": ("routes", "heartbeats"),
 }
 
 #: Where things are referred to: (file, path, kind). `*` is every item of a list, `**` a list of routes at any depth.
@@ -50,6 +51,9 @@ REFERRED = (
     ("checks", ("audits", "*", "right", "system"), "system"),
     ("checks", ("audits", "*", "repair", "lines", "system"), "system"),
     ("routes", ("receivers", "*", "channels", "*"), "channel"),
+    ("routes", ("heartbeats", "*", "system"), "system"),
+    ("routes", ("heartbeats", "*", "interface"), "interface"),
+    ("routes", ("heartbeats", "*", "site"), "site"),
     ("routes", ("route", "receiver"), "receiver"),
     ("routes", ("route", "**", "receiver"), "receiver"),
 )

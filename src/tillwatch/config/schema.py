@@ -250,6 +250,19 @@ class Receiver(Strict):
     oncall: str = ""
 
 
+class Heartbeat(Strict):
+    """A job that reports itself with POST /hooks/heartbeat/ID; its silence is the alert."""
+
+    id: Id
+    name: Text = {}
+    every: Every
+    #: How late it may be before it counts as missing.
+    grace: Duration = timedelta(minutes=1)
+    system: Reference = ""
+    interface: Reference = ""
+    site: Reference = ""
+
+
 class ChainFile(Strict):
     """tillwatch.yaml"""
 
@@ -282,6 +295,7 @@ class RoutesFile(Strict):
 
     route: Route
     receivers: tuple[Receiver, ...] = ()
+    heartbeats: tuple[Heartbeat, ...] = ()
 
 
 #: What `tillwatch schema KIND` knows.
@@ -318,6 +332,7 @@ class ChainConfig:
     audits: tuple[Audit, ...] = ()
     route: Route
     receivers: tuple[Receiver, ...] = ()
+    heartbeats: tuple[Heartbeat, ...] = ()
     #: Prometheus rule files, absolute, in name order.
     rules: tuple[Path, ...] = ()
     #: Runbook files, absolute, in name order.
@@ -346,6 +361,9 @@ class ChainConfig:
 
     def receiver(self, id: str) -> Receiver:
         return self._one(self.receivers, id, "receiver")
+
+    def heartbeat(self, id: str) -> Heartbeat:
+        return self._one(self.heartbeats, id, "heartbeat")
 
     def service(self, id: str) -> Service:
         return self._one(self.services, id, "service")

@@ -9,6 +9,7 @@ from tests.support.web_world import World
 
 from tillwatch.alerting.ingest import IngestReceipt
 from tillwatch.config.matcher import parse_matcher
+from tillwatch.config.schema import Heartbeat
 from tillwatch.model.incident import IncidentState
 from tillwatch.store.silences import Silence
 from tillwatch.web.services import Health
@@ -255,3 +256,13 @@ def test_a_child_of_another_incident_is_inhibited_by_the_alerts_of_that_one(bad_
     assert {print for print, by in shown.items() if by == causes} == explained
     left = {one["fingerprint"] for one in browser.get("/api/v2/alerts?inhibited=false").json()}
     assert left == set(shown) - explained
+
+
+def test_a_declared_heartbeat_is_taken_and_another_one_is_not_found(bad_night: World) -> None:
+    declared = Heartbeat(id="backup", every=timedelta(hours=1))
+    bad_night.config = replace(bad_night.config, heartbeats=(declared,))
+    browser = Browser(bad_night)
+    assert browser.post("/hooks/heartbeat/backup").json() == {"heartbeat": "backup"}
+    assert bad_night.orders == [("receive", "heartbeat/backup", 1)]
+    assert browser.post("/hooks/heartbeat/backups").status_code == 404
+    assert len(bad_night.orders) == 1
