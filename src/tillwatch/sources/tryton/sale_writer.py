@@ -23,6 +23,8 @@ LOST_ANSWER_WAITS_SECONDS = (0.0, 1.0, 3.0)
 #: How long the oldest of several new drafts waits for the others to be taken back by their writers.
 YIELD_WAIT_SECONDS = 1.0
 MAX_YIELDS = 5
+#: States of a sale in which nothing is promised yet, so that its writer may take it back.
+UNCONFIRMED = frozenset({"draft", "quotation"})
 #: No way through the states of a sale is longer; more means somebody else keeps changing it.
 MAX_STEPS = 20
 #: After this many lost answers in one write the link is too bad to go on; a person decides.
@@ -85,15 +87,24 @@ class SaleWriter:
             raise
 
     def _yield(self, sales: Sequence[SaleImage]) -> None:
-        """Several sales, perhaps one of them our draft that another writer raced: it goes unless it is the oldest."""
-        ours = next((sale for sale in sales if sale.id == self._ours and sale.state == "draft"), None)
+        """Several sales, perhaps one of them ours that another writer raced: it goes unless it is the oldest.
+
+        A busy ERP that cannot be asked just now is asked again: what we leave behind here only a person can clear up.
+        """
+        ours = next((sale for sale in sales if sale.id == self._ours and sale.state in UNCONFIRMED), None)
         self._yields += 1
         if ours is None or self._yields > MAX_YIELDS + 1:
             raise self._rejected(sale_words.twice(sales).message["en"])
         if ours is sales[0] and self._yields <= MAX_YIELDS:
             self._clock.sleep(YIELD_WAIT_SECONDS)
             return
-        self._send("withdraw", "delete", [ours.id], context=_unchanged(ours))
+        method = "delete" if ours.state == "draft" else "cancel"
+        try:
+            self._send("withdraw", method, [ours.id], context=_unchanged(ours))
+        except SourceUnavailable:
+            if self._yields > MAX_YIELDS:
+                raise
+            self._clock.sleep(YIELD_WAIT_SECONDS)
 
     def _unmoved(self, sale: SaleImage | None) -> None:
         """Compare-and-set on the plan's before-image: somebody else's change is never overwritten."""
