@@ -11,11 +11,17 @@ from tillwatch.config.schema import ChainConfig, Channel
 from tillwatch.errors import ConfigError, Problem, UsageError
 from tillwatch.notify.apprise import AppriseNotifier, AppriseOptions
 from tillwatch.notify.base import Notifier
+from tillwatch.notify.dingtalk import Dingtalk, DingtalkOptions
+from tillwatch.notify.feishu import Feishu, FeishuOptions
 from tillwatch.notify.webhook import Webhook, WebhookOptions
+from tillwatch.notify.wecom_bot import WecomBot, WecomBotOptions
 
 _KINDS: dict[str, tuple[type[BaseModel], Callable[[Any, Clock], Notifier]]] = {
     Webhook.kind: (WebhookOptions, lambda options, clock: Webhook(options, clock=clock)),
     AppriseNotifier.kind: (AppriseOptions, lambda options, clock: AppriseNotifier(options, clock=clock)),
+    WecomBot.kind: (WecomBotOptions, lambda options, clock: WecomBot(options, clock=clock)),
+    Dingtalk.kind: (DingtalkOptions, lambda options, clock: Dingtalk(options, clock=clock)),
+    Feishu.kind: (FeishuOptions, lambda options, clock: Feishu(options, clock=clock)),
 }
 
 #: Every kind of channel, with the model of its options.

@@ -9,8 +9,7 @@ The header `Idempotency-Key` holds `key`; a receiver that has seen it answers 2x
 and no answer came back the outcome is unknown and it is sent again under the same key with `possible_repeat` true.
 """
 
-import email.utils
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Annotated, ClassVar
 
 import httpx
@@ -21,16 +20,11 @@ from pydantic import Field as Key
 from tillwatch.clock import Clock
 from tillwatch.config.bind import Secret
 from tillwatch.config.schema import Duration, Strict
-from tillwatch.errors import DeliveryError
-from tillwatch.notify.base import Delivery, Message, Result, scrub
+from tillwatch.notify.base import Delivery, Message, Result
+from tillwatch.notify.exchange import Exchange
 
 DOCUMENT_VERSION = "1"
-#: More of an answer is of no use to anybody; the rest is not read.
-MAX_ANSWER_BYTES = 65_536
-#: A longer wait than this is taken as this: the outbox decides when a message is too old.
-MAX_RETRY_AFTER_SECONDS = 3_600.0
 
-_AGAIN_STATUSES = {408, 425, 429, 500, 502, 503, 504, 507, 508, 520, 521, 522, 523, 524, 529}
 _RESERVED_HEADERS = {"content-type", "content-length", "host", "idempotency-key", "transfer-encoding"}
 
 
@@ -69,9 +63,8 @@ class Webhook:
     def __init__(self, options: WebhookOptions, *, clock: Clock) -> None:
         self._options = options
         self._clock = clock
-        self._timeout_seconds = options.timeout.total_seconds()
-        self._client = httpx.Client(
-            timeout=httpx.Timeout(self._timeout_seconds), follow_redirects=False, trust_env=False
+        self._exchange = Exchange(
+            clock=clock, timeout_seconds=options.timeout.total_seconds(), secrets=_secrets(options)
         )
 
     def describe(self) -> str:
@@ -79,75 +72,30 @@ class Webhook:
         return f"{url.scheme}://{url.netloc.decode('ascii', 'replace').rpartition('@')[2]}/…"
 
     def close(self) -> None:
-        self._client.close()
+        self._exchange.close()
 
     def send(self, message: Message, *, key: str) -> Delivery:
         """See the module. The answer's body is kept for the log, scrubbed of the channel's secrets."""
         started = self._clock.monotonic()
         document = {"version": DOCUMENT_VERSION, **message.document(), "possible_repeat": message.possible_repeat}
         headers = {**self._options.headers, "Content-Type": "application/json", "Idempotency-Key": key}
-        try:
-            with self._client.stream(
-                "POST", str(self._options.url), content=orjson.dumps(document), headers=headers
-            ) as response:
-                body = self._read(response, started)
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError) as error:
-            raise DeliveryError(self._say(f"cannot connect: {error}"), retryable=True, code="connect") from error
-        except httpx.UnsupportedProtocol as error:
-            raise DeliveryError(self._say(str(error)), retryable=False, code="url") from error
-        except httpx.TimeoutException:
-            wait = f"no answer within {self._timeout_seconds:g} s; it may have arrived"
-            return self._delivery(Result.UNKNOWN, "timeout", wait, started)
-        except httpx.TransportError as error:
-            return self._delivery(Result.UNKNOWN, "broken", f"{type(error).__name__}: {error}", started)
-        return self._judge(response, body, started)
-
-    def _read(self, response: httpx.Response, started: float) -> str:
-        """At most MAX_ANSWER_BYTES, and never longer than the timeout in all: a dripping server is no excuse."""
-        content = b""
-        for chunk in response.iter_raw():
-            content += chunk
-            if len(content) >= MAX_ANSWER_BYTES or self._clock.monotonic() - started > self._timeout_seconds:
-                break
-        return content[:MAX_ANSWER_BYTES].decode("utf-8", "replace")
-
-    def _judge(self, response: httpx.Response, body: str, started: float) -> Delivery:
-        code, words = str(response.status_code), body or response.reason_phrase
-        if response.is_success:
-            return self._delivery(Result.DELIVERED, code, words, started)
-        if response.status_code in _AGAIN_STATUSES:
-            again = retry_after_seconds(response.headers.get("Retry-After", ""), self._clock.now())
-            raise DeliveryError(
-                self._say(f"HTTP {code}: {words}"), retryable=True, code=code, retry_after_seconds=again
-            )
-        if response.is_redirect:
+        answer = self._exchange.post(str(self._options.url), orjson.dumps(document), headers, started=started)
+        if isinstance(answer, Delivery):
+            return answer
+        if answer.is_success:
+            return self._exchange.delivery(Result.DELIVERED, str(answer.status), answer.body or answer.reason, started)
+        words = answer.body or answer.reason
+        if answer.is_redirect:
             words = "the receiver moved; put its final address into the channel's url"
-        return self._delivery(Result.REJECTED, code, words, started)
-
-    def _delivery(self, result: Result, code: str, detail: str, started: float) -> Delivery:
-        seconds = self._clock.monotonic() - started
-        return Delivery(result=result, code=code, detail=self._say(detail), seconds=seconds)
-
-    def _say(self, text: str) -> str:
-        url = httpx.URL(str(self._options.url))
-        secret_parts = [url.path.rpartition("/")[2], url.query.decode("ascii", "replace"), url.password, url.username]
-        parts = [part for part in secret_parts if len(part) >= _MIN_SECRET_CHARACTERS]
-        return scrub(text, [str(self._options.url), *self._options.headers.values(), *parts])
+        return self._exchange.delivery(Result.REJECTED, str(answer.status), words, started)
 
 
 #: Shorter pieces of a URL are ordinary words; blanking them would make the log unreadable.
 _MIN_SECRET_CHARACTERS = 8
 
 
-def retry_after_seconds(header: str, now: datetime) -> float | None:
-    """Seconds to wait as a Retry-After header asks, in either of its forms; None when it says nothing useful."""
-    text = header.strip()
-    if text.isascii() and text.isdigit():
-        return min(float(text[:9]), MAX_RETRY_AFTER_SECONDS)
-    try:
-        wanted = email.utils.parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    if wanted.tzinfo is None:
-        return None
-    return min(max(0.0, (wanted - now).total_seconds()), MAX_RETRY_AFTER_SECONDS)
+def _secrets(options: WebhookOptions) -> list[str]:
+    url = httpx.URL(str(options.url))
+    secret_parts = [url.path.rpartition("/")[2], url.query.decode("ascii", "replace"), url.password, url.username]
+    parts = [part for part in secret_parts if len(part) >= _MIN_SECRET_CHARACTERS]
+    return [str(options.url), *options.headers.values(), *parts]

@@ -12,7 +12,8 @@ from tillwatch.config.yaml import parse
 from tillwatch.errors import DeliveryError, Problem
 from tillwatch.model.notice import NoticeKind
 from tillwatch.notify.base import Link, Message
-from tillwatch.notify.webhook import MAX_RETRY_AFTER_SECONDS, Webhook, WebhookOptions, retry_after_seconds
+from tillwatch.notify.exchange import MAX_RETRY_AFTER_SECONDS, retry_after_seconds
+from tillwatch.notify.webhook import Webhook, WebhookOptions
 
 AT = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
 MESSAGE = Message(

@@ -1,0 +1,62 @@
+"""Channel kind `dingtalk`: a 钉钉 group robot, signed when `secret` is given. `errcode` in the body decides."""
+
+import base64
+import hashlib
+import hmac
+from typing import Annotated, ClassVar
+from urllib.parse import quote_plus
+
+from pydantic import BaseModel
+from pydantic import Field as Key
+
+from tillwatch.clock import Clock
+from tillwatch.config.bind import Secret
+from tillwatch.notify.base import Message
+from tillwatch.notify.robot import Call, Robot, RobotOptions
+
+#: The request may hold 20,000 bytes (460101 beyond). Line breaks are doubled, and the rest of the request needs room.
+LIMIT_BYTES = 12_000
+
+
+class DingtalkOptions(RobotOptions):
+    """`token` is the access token, `secret` the one that begins with SEC; `mention` are mobile numbers."""
+
+    token: Annotated[Secret, Key(min_length=8)]
+    secret: Secret = Secret("")
+    mention: tuple[str, ...] = ()
+    url: str = "https://oapi.dingtalk.com"
+
+
+class Dingtalk(Robot):
+    kind: ClassVar[str] = "dingtalk"
+    Options: ClassVar[type[BaseModel]] = DingtalkOptions
+    codes = ("errcode",)
+    words = "errmsg"
+    rate_limited = frozenset({130101})
+    busy = frozenset({-1})
+
+    def __init__(self, options: DingtalkOptions, *, clock: Clock) -> None:
+        self._options = options
+        # A number is only called when it also stands in the text.
+        self._mentions = "".join(f"\n\n@{mobile}" for mobile in options.mention)
+        secrets = [str(options.token), str(options.secret)]
+        limit_bytes = LIMIT_BYTES - len(self._mentions.encode())
+        super().__init__(options, clock=clock, secrets=secrets, limit_bytes=limit_bytes)
+
+    def call(self, message: Message, *, text: str) -> Call:
+        url = f"{self._options.url}/robot/send?access_token={self._options.token}"
+        if self._options.secret:
+            stamp = str(int(self._clock.now().timestamp() * 1000))
+            url += f"&timestamp={stamp}&sign={quote_plus(signature(str(self._options.secret), stamp))}"
+        # A single line break is none in this markdown.
+        content = {"title": message.title, "text": text.replace("\n", "\n\n") + self._mentions}
+        return Call(
+            url=url,
+            document={"msgtype": "markdown", "markdown": content, "at": {"atMobiles": list(self._options.mention)}},
+        )
+
+
+def signature(secret: str, stamp: str) -> str:
+    """HMAC-SHA256 over `timestamp newline secret` with the secret as key, base64; as the robot's settings page asks."""
+    digest = hmac.new(secret.encode(), f"{stamp}\n{secret}".encode(), hashlib.sha256).digest()
+    return base64.b64encode(digest).decode()
