@@ -12,6 +12,7 @@ from tillwatch.errors import ConfigError, Problem, UsageError
 from tillwatch.notify.apprise import AppriseNotifier, AppriseOptions
 from tillwatch.notify.base import Notifier
 from tillwatch.notify.dingtalk import Dingtalk, DingtalkOptions
+from tillwatch.notify.email import Email, EmailOptions
 from tillwatch.notify.feishu import Feishu, FeishuOptions
 from tillwatch.notify.webhook import Webhook, WebhookOptions
 from tillwatch.notify.wecom_bot import WecomBot, WecomBotOptions
@@ -22,6 +23,7 @@ _KINDS: dict[str, tuple[type[BaseModel], Callable[[Any, Clock], Notifier]]] = {
     WecomBot.kind: (WecomBotOptions, lambda options, clock: WecomBot(options, clock=clock)),
     Dingtalk.kind: (DingtalkOptions, lambda options, clock: Dingtalk(options, clock=clock)),
     Feishu.kind: (FeishuOptions, lambda options, clock: Feishu(options, clock=clock)),
+    Email.kind: (EmailOptions, lambda options, clock: Email(options, clock=clock)),
 }
 
 #: Every kind of channel, with the model of its options.
