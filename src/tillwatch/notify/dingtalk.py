@@ -12,10 +12,12 @@ from pydantic import Field as Key
 from tillwatch.clock import Clock
 from tillwatch.config.bind import Secret
 from tillwatch.notify.base import Message
-from tillwatch.notify.robot import Call, Robot, RobotOptions
+from tillwatch.notify.robot import Call, Mentions, Robot, RobotOptions, shortened
 
 #: The request may hold 20,000 bytes (460101 beyond). Line breaks are doubled, and the rest of the request needs room.
-LIMIT_BYTES = 12_000
+LIMIT_BYTES = 11_000
+#: Shown in the list of chats only.
+TITLE_BYTES = 300
 
 
 class DingtalkOptions(RobotOptions):
@@ -23,7 +25,7 @@ class DingtalkOptions(RobotOptions):
 
     token: Annotated[Secret, Key(min_length=8)]
     secret: Secret = Secret("")
-    mention: tuple[str, ...] = ()
+    mention: Mentions = ()
     url: str = "https://oapi.dingtalk.com"
 
 
@@ -49,7 +51,7 @@ class Dingtalk(Robot):
             stamp = str(int(self._clock.now().timestamp() * 1000))
             url += f"&timestamp={stamp}&sign={quote_plus(signature(str(self._options.secret), stamp))}"
         # A single line break is none in this markdown.
-        content = {"title": message.title, "text": text.replace("\n", "\n\n") + self._mentions}
+        content = {"title": shortened(message.title, TITLE_BYTES), "text": text.replace("\n", "\n\n") + self._mentions}
         return Call(
             url=url,
             document={"msgtype": "markdown", "markdown": content, "at": {"atMobiles": list(self._options.mention)}},

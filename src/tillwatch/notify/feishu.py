@@ -13,10 +13,13 @@ from tillwatch.config.bind import Secret
 from tillwatch.model.notice import NoticeKind
 from tillwatch.model.text import language_of
 from tillwatch.notify.base import Message
-from tillwatch.notify.robot import Call, Robot, RobotOptions
+from tillwatch.notify.robot import Call, Mentions, Robot, RobotOptions, shortened
 
 #: The request may hold 20 kB; what is around the text needs less than the rest.
-LIMIT_BYTES = 16_000
+LIMIT_BYTES = 14_000
+BUTTON_BYTES = 200
+#: A longer address stands in the text, or nowhere.
+ADDRESS_BYTES = 1_000
 _COLOURS = {"critical": "red", "warning": "orange", "info": "blue"}
 _OPEN = {"en": "Open", "zh": "打开"}
 
@@ -27,7 +30,7 @@ class FeishuOptions(RobotOptions):
     token: Annotated[Secret, Key(min_length=8)]
     secret: Secret = Secret("")
     #: Open ids; `all` for everybody.
-    mention: tuple[str, ...] = ()
+    mention: Mentions = ()
     url: str = "https://open.feishu.cn"
 
 
@@ -53,8 +56,12 @@ class Feishu(Robot):
             called = " ".join(f"<at id={user}></at>" for user in self._options.mention)
             elements.append({"tag": "div", "text": {"tag": "lark_md", "content": called}})
         language = language_of(message.locale)
-        buttons = [(f"{_OPEN[language]} · {link.title}", link.url) for link in message.runbooks[:1]]
-        buttons += [(_OPEN[language], message.url)] if message.url else []
+        buttons = [
+            (shortened(f"{_OPEN[language]} · {link.title}", BUTTON_BYTES), link.url)
+            for link in message.runbooks[:1]
+            if len(link.url.encode()) <= ADDRESS_BYTES
+        ]
+        buttons += [(_OPEN[language], message.url)] if 0 < len(message.url.encode()) <= ADDRESS_BYTES else []
         if buttons:
             elements.append({"tag": "action", "actions": [_button(words, url) for words, url in buttons]})
         header = {"title": {"tag": "plain_text", "content": title}, "template": colour}

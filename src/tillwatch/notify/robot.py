@@ -1,6 +1,7 @@
 """Chat robots that answer HTTP 200 to everything: the code in the body decides, and only its zero is a delivery."""
 
 import abc
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -22,6 +23,7 @@ RATE_LIMITED_SECONDS = 60.0
 
 _MORE = {"en": "… {n} more lines", "zh": "……另有 {n} 行"}
 #: Characters that would turn text into links, mentions or headings in the services' markdown, which has no escapes.
+_ADDRESS = re.compile(r"(https?://[^\s<>\[\]`]+)")
 _MARKDOWN = str.maketrans({"<": "＜", ">": "＞", "[": "［", "]": "］", "`": "ˋ", "#": "＃", "*": "＊"})
 
 
@@ -29,6 +31,10 @@ def _https(value: str) -> str:
     if not value.startswith(("https://", "http://")):
         raise ValueError("not a web address; write for example https://HOST")
     return value.rstrip("/")
+
+
+#: Whoever has to be called by name; a longer list is `all`.
+Mentions = Annotated[tuple[Annotated[str, Key(pattern=r"^[A-Za-z0-9_.@+-]{1,64}$")], ...], Key(max_length=20)]
 
 
 class RobotOptions(Strict):
@@ -119,8 +125,13 @@ def body_of(message: Message, limit_bytes: int) -> str:
     language = language_of(message.locale)
     mark = REPEAT_MARK[language] if message.possible_repeat else ""
     lines = [f"{mark}{message.title}", *message.body.splitlines()]
-    inert = [line.encode(errors="replace").decode().translate(_MARKDOWN) for line in lines if line.strip()]
-    return fit(inert, limit_bytes, _MORE[language])
+    return fit([inert(line) for line in lines if line.strip()], limit_bytes, _MORE[language])
+
+
+def inert(line: str) -> str:
+    """Without what the services' markdown would act on; addresses stay as they are, or they would lead nowhere."""
+    parts = _ADDRESS.split(line.encode(errors="replace").decode())
+    return "".join(part if number % 2 else part.translate(_MARKDOWN) for number, part in enumerate(parts))
 
 
 def fit(lines: list[str], limit_bytes: int, more: str) -> str:
@@ -133,8 +144,11 @@ def fit(lines: list[str], limit_bytes: int, more: str) -> str:
         text = "\n".join([*lines[:kept], more.format(n=len(lines) - 1 - kept), last])
         if size_bytes(text) <= limit_bytes:
             return text
-    tail = f"\n{last}" if last and size_bytes(last) < limit_bytes // 2 else ""
-    return _shortened(lines[0], limit_bytes - size_bytes(tail)) + tail
+    if not last:
+        return shortened(lines[0], limit_bytes)
+    room = limit_bytes - size_bytes("\n")
+    first = shortened(lines[0], max(room // 2, room - size_bytes(last)))
+    return f"{first}\n{shortened(last, room - size_bytes(first))}"
 
 
 def size_bytes(text: str) -> int:
@@ -142,7 +156,7 @@ def size_bytes(text: str) -> int:
     return len(orjson.dumps(text)) - 2
 
 
-def _shortened(text: str, limit_bytes: int) -> str:
+def shortened(text: str, limit_bytes: int) -> str:
     """As many whole characters as fit, and a mark when some did not."""
     if size_bytes(text) <= limit_bytes:
         return text

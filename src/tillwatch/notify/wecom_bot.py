@@ -8,7 +8,7 @@ from pydantic import Field as Key
 from tillwatch.clock import Clock
 from tillwatch.config.bind import Secret
 from tillwatch.notify.base import Message
-from tillwatch.notify.robot import Call, Robot, RobotOptions
+from tillwatch.notify.robot import Call, Mentions, Robot, RobotOptions
 
 #: Documented for the robot's markdown, in UTF-8 bytes. A longer message is refused whole (40058).
 LIMIT_BYTES = 4096
@@ -18,7 +18,7 @@ class WecomBotOptions(RobotOptions):
     """`key` is the last part of the robot's address; `mention` are user ids, `all` for everybody."""
 
     key: Annotated[Secret, Key(min_length=8)]
-    mention: tuple[str, ...] = ()
+    mention: Mentions = ()
     url: str = "https://qyapi.weixin.qq.com"
 
 

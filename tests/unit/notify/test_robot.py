@@ -175,6 +175,32 @@ def test_what_is_cut_is_counted_and_the_address_stays() -> None:
     assert lines[-2] == f"……另有 {500 - kept} 行"
 
 
+def test_a_long_line_is_shortened_and_not_dropped() -> None:
+    text = fit(["title", "x" * 5000], 1000, "… {n}")
+    assert text.startswith("title\nxxxx")
+    assert 990 <= size_bytes(text) <= 1000
+
+
+def test_an_address_in_a_text_still_leads_somewhere() -> None:
+    address = "http://127.0.0.1/runbooks/erp-restart?incident=7#step*2"
+    assert body_of(message(body=f"[x] {address}"), 4096).endswith(f"［x］ {address}")
+
+
+@pytest.mark.parametrize(("make", "limit_bytes"), [(wecom, 4_096 + 200), (ding, 20_000), (lark, 20_000)])
+def test_no_request_is_over_the_services_limit_whatever_the_message(make: Any, limit_bytes: int) -> None:
+    robot = make(mention=("13800000000",) * 20)
+    link = Link(title="预" * 3000, url="http://127.0.0.1/" + "x" * 3000)
+    hostile = [
+        message(title="长" * 20_000, runbooks=(link,), url="http://127.0.0.1/" + "y" * 3000),
+        message(title="x", body="y" * 100_000),
+        message(title="\n" * 9_000, body="z\n" * 9_000),
+        message(title='"\\' * 9_000, body='"' * 50_000),
+    ]
+    calls = [robot.call(one, text=body_of(one, robot._limit_bytes)) for one in hostile]
+    robot.close()
+    assert [len(json.dumps(call.document, ensure_ascii=False).encode()) <= limit_bytes for call in calls] == [True] * 4
+
+
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1), max_size=12), st.integers(60, 400))
 def test_no_text_is_ever_over_the_limit_and_none_is_cut_without_need(lines: list[str], limit_bytes: int) -> None:
     text = fit(lines, limit_bytes, "… {n}")
