@@ -17,6 +17,7 @@ from sqlalchemy import Connection
 from tillwatch.alerting.ingest import Ingest
 from tillwatch.alerting.route import route
 from tillwatch.alerting.silences import Silences
+from tillwatch.app import gauges
 from tillwatch.app.loops import Loops, Run, rounds
 from tillwatch.audit.repair import Repairs
 from tillwatch.audit.runner import AuditRunner
@@ -28,7 +29,6 @@ from tillwatch.incident.desk import IncidentDesk
 from tillwatch.metrics import Metrics
 from tillwatch.model.alert import EpisodeChange
 from tillwatch.model.audit import AuditReport
-from tillwatch.model.incident import Severity
 from tillwatch.model.notice import Attempt, DeliveryRecord
 from tillwatch.notify import registry as channels
 from tillwatch.notify.registry import Notifiers
@@ -96,6 +96,7 @@ class App:
 
     def start(self) -> None:
         """Run the loops. What ended with the last process is taken up by them; nothing is assumed of it here."""
+        gauges.read_successfully(self.metrics, self.clock)
         self.probes.retire()
         self._closing.callback(self.loops.stop)
         self.loops.start(_running(self))
@@ -204,14 +205,12 @@ def _running(app: App) -> list[tuple[str, Run]]:
 
 
 def _incident_rounds(app: App) -> Run:
-    """What time alone changes: leases that lapse, reminders that fall due; and the gauges that count incidents."""
+    """What time alone changes: leases that lapse, reminders that fall due; and the gauges that count."""
 
     def work() -> None:
         app.ingest.lapse()
         app.desk.tick(app.clock.now())
-        found = [incident.severity for incident in app.records.open_incidents() if incident.parent is None]
-        for severity in Severity:
-            app.metrics.set("tillwatch_incidents_open", found.count(severity), severity=severity.value)
+        gauges.show(app.database, app.config, app.metrics)
 
     return rounds("incidents", work, every_seconds=TICK_SECONDS, clock=app.clock, metrics=app.metrics)
 

@@ -144,6 +144,18 @@ def count_since(connection: Connection, runbook: str, since: datetime) -> int:
     return int(connection.execute(query).scalar_one())
 
 
+def waiting(connection: Connection) -> dict[RunState, int]:
+    """How many runs wait for a person, by what for."""
+    states = (RunState.WAITING_APPROVAL, RunState.WAITING_MANUAL, RunState.NEEDS_HUMAN)
+    query = (
+        select(runbook_runs.c.state, func.count())
+        .where(runbook_runs.c.state.in_([state.value for state in states]))
+        .group_by(runbook_runs.c.state)
+    )
+    found = {str(state): int(count) for state, count in connection.execute(query)}
+    return {state: found.get(state.value, 0) for state in states}
+
+
 def claimable(connection: Connection, now: datetime, limit: int) -> list[int]:
     """Runs nobody works on that have something to do now, oldest first."""
     query = (
