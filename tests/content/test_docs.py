@@ -9,7 +9,9 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
-_LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
+_LINK = re.compile(r"\]\(([^)#\s]*)(?:#([^)]*))?\)")
+_PICTURE = re.compile(r"<img\b[^>]*\bsrc=[\"']([^\"']+)")
+_HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 
 
 def test_the_reference_is_what_the_code_says() -> None:
@@ -27,9 +29,22 @@ def test_the_reference_is_what_the_code_says() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_link_and_picture_of_a_page_leads_somewhere(page: Path) -> None:
-    targets = [target for target in _LINK.findall(page.read_text(encoding="utf-8")) if "://" not in target]
-    missing = [target for target in targets if not (page.parent / target).exists()]
+    text = page.read_text(encoding="utf-8")
+    links = [(target, anchor) for target, anchor in _LINK.findall(text) if "://" not in target]
+    links += [(target, "") for target in _PICTURE.findall(text) if "://" not in target]
+    missing = [f"{target}#{anchor}" for target, anchor in links if not _leads_somewhere(page, target, anchor)]
     assert missing == []
+
+
+def _leads_somewhere(page: Path, target: str, anchor: str) -> bool:
+    file = page.parent / target if target else page
+    return file.exists() and (not anchor or anchor in _anchors(file))
+
+
+def _anchors(file: Path) -> set[str]:
+    """The names GitHub gives the headings of a page."""
+    headings = _HEADING.findall(file.read_text(encoding="utf-8"))
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def test_every_page_of_the_documentation_is_listed() -> None:
