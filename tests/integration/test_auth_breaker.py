@@ -25,11 +25,13 @@ from tillwatch.sources import registry
 from tillwatch.store.breakers import StoredBreaker
 from tillwatch.store.db import Database
 
-ROUTES = "route: {receiver: ops}\nreceivers:\n  - {id: ops, oncall: primary}\n"
+ROUTES = "route: {receiver: ops}\nreceivers:\n  - {id: ops, channels: [hook]}\n"
 CHAIN = """\
 chain: {{id: demo, timezone: Asia/Shanghai, currency: CNY}}
 systems:
   - {{id: erp, {system}, password: "${{env:ERP_PASSWORD}}"}}
+channels:
+  - {{id: hook, kind: webhook, url: "http://hook.example"}}
 """
 WRONG = "falsch-4711"
 

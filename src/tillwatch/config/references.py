@@ -184,6 +184,7 @@ def _reach(nodes: Nodes) -> Iterator[Problem]:
     if isinstance(route, Mapping) and (matchers := _entry(route, "matchers")) and _items(matchers):
         yield matchers.place.problem("the first route takes every alert; move the matchers into one of its routes")
     for receiver in _items(_entry(nodes.routes, "receivers")):
-        if not _items(_entry(receiver, "channels")) and not _text(_entry(receiver, "oncall")):
+        # `oncall` does not count: nothing resolves a rota to channels yet, so it would be told through none.
+        if not _items(_entry(receiver, "channels")):
             name = _text(_entry(receiver, "id"))
-            yield receiver.place.problem(f"receiver '{name}' has neither channels nor oncall; it reaches nobody")
+            yield receiver.place.problem(f"receiver '{name}' has no channels; it reaches nobody")

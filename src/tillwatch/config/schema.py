@@ -242,7 +242,7 @@ class Route(Strict):
 
 
 class Receiver(Strict):
-    """Who is told: channels, a rota, or both."""
+    """Who is told. `oncall` is kept for a rota and tells nobody by itself; channels are always needed."""
 
     id: Id
     name: Text = {}

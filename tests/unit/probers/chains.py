@@ -15,8 +15,10 @@ systems:
   - {id: till, site: chaoyang, source: fake, url: "postgresql://till:pw-of-till@db/shop"}
 interfaces:
   - {id: orders-chaoyang, name: {en: Orders, zh: 订单}, site: chaoyang, from: till, to: erp, carries: orders}
+channels:
+  - {id: hook, kind: webhook, url: "http://hook.example"}
 """
-ROUTES = "route: {receiver: ops}\nreceivers:\n  - {id: ops, oncall: primary}\n"
+ROUTES = "route: {receiver: ops}\nreceivers:\n  - {id: ops, channels: [hook]}\n"
 ENVIRONMENT = {"ERP_PASSWORD": "geheim-7788"}
 
 
