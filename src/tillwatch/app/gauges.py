@@ -1,10 +1,9 @@
-"""Numbers that are counted from the store, not as things happen: what is open, what waits, what is refused."""
+"""Numbers that are counted from the store, not as things happen: what waits for people, what is refused."""
 
 from tillwatch.clock import Clock
 from tillwatch.config.schema import ChainConfig
 from tillwatch.metrics import Metrics
-from tillwatch.model.incident import Severity
-from tillwatch.store import breakers, incidents, runs
+from tillwatch.store import breakers, runs
 from tillwatch.store.db import Database
 
 
@@ -17,12 +16,8 @@ def read_successfully(metrics: Metrics, clock: Clock) -> None:
 def show(database: Database, config: ChainConfig, metrics: Metrics) -> None:
     """Every series is set every time, so that a zero is a zero and not a series that is missing."""
     with database.read() as connection:
-        # One folded under another is that one's business.
-        found = [incident.severity for incident in incidents.list_open(connection) if incident.parent is None]
         waiting = runs.waiting(connection)
         refused = {breaker.system for breaker in breakers.list_open(connection)}
-    for severity in Severity:
-        metrics.set("tillwatch_incidents_open", found.count(severity), severity=severity.value)
     for state, count in waiting.items():
         metrics.set("tillwatch_runbook_runs_waiting", count, state=state.value)
     for system in config.systems:

@@ -30,10 +30,6 @@ GRACE_SECONDS = 5
 TOKEN_VARIABLE = "TILLWATCH_TOKEN"
 
 
-class ListenError(UnavailableError):
-    """The address is taken, or not ours."""
-
-
 def serve(
     ctx: typer.Context,
     port: Annotated[int | None, typer.Option("--port", help="Instead of listen.port.", min=0, max=65535)] = None,
@@ -92,7 +88,7 @@ def _bound(chain: ChainConfig) -> socket.socket:
             door.listen(MAX_CONNECTIONS)
             undo.pop_all()
     except OSError as error:
-        raise ListenError(
+        raise UnavailableError(
             f"cannot listen on {host}:{port}: {error.strerror or error}; is another server running there? "
             "Change listen in tillwatch.yaml, or give --port"
         ) from error

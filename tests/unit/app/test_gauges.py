@@ -12,7 +12,6 @@ from tillwatch.store.db import Database
 def test_every_series_is_there_at_zero_and_a_refused_login_shows(database: Database, clock: ManualClock) -> None:
     metrics, config = Metrics(), chain()
     gauges.show(database, config, metrics)
-    assert metrics.value("tillwatch_incidents_open", severity="critical") == 0
     assert metrics.value("tillwatch_runbook_runs_waiting", state="waiting_approval") == 0
     system = config.systems[0].id
     assert metrics.value("tillwatch_source_breaker_open", system=system) == 0

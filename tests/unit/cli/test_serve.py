@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from tests.support.audits import chain
 
-from tillwatch.cli.serve import ListenError, _bound, _token
-from tillwatch.errors import UsageError
+from tillwatch.cli.serve import _bound, _token
+from tillwatch.errors import UnavailableError, UsageError
 
 
 def test_the_token_comes_from_the_environment_or_from_the_file_it_names(tmp_path: Path) -> None:
@@ -30,5 +30,5 @@ def test_a_port_that_is_taken_is_named_with_the_way_out() -> None:
         taken.listen()
         config = chain()
         listen = config.listen.model_copy(update={"port": taken.getsockname()[1]})
-        with pytest.raises(ListenError, match=r"cannot listen on 127\.0\.0\.1:.* give --port"):
+        with pytest.raises(UnavailableError, match=r"cannot listen on 127\.0\.0\.1:.* give --port"):
             _bound(dataclasses.replace(config, listen=listen))
