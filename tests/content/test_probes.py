@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from tillwatch.clock import ManualClock
+from tillwatch.config.declared import ChainConfig
 from tillwatch.config.load import load
-from tillwatch.config.schema import ChainConfig
 from tillwatch.probers.registry import builtin, prepare
 from tillwatch.sources import registry
 

@@ -7,8 +7,8 @@ import pytest
 import yaml
 
 from tillwatch.audit.verdict import DRIFT, INCONCLUSIVE
+from tillwatch.config.declared import ChainConfig
 from tillwatch.config.load import load
-from tillwatch.config.schema import ChainConfig
 from tillwatch.probers.verdict import ALERT_NAMES
 from tillwatch.runbook import plan
 from tillwatch.runbook.actions import REGISTRY

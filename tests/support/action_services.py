@@ -14,8 +14,8 @@ from sqlalchemy import Connection
 
 from tillwatch.audit.sending import Preview
 from tillwatch.clock import ManualClock
+from tillwatch.config.declared import ChainConfig
 from tillwatch.config.load import load
-from tillwatch.config.schema import ChainConfig
 from tillwatch.model.audit import AuditReport, DifferenceKind, SideReport, Verdict
 from tillwatch.model.notice import Notice
 from tillwatch.model.probe import Outcome, ProbeResult

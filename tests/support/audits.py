@@ -13,10 +13,10 @@ from tillwatch.audit.declare import declare
 from tillwatch.audit.examine import Order, examine
 from tillwatch.audit.reading import Leftovers
 from tillwatch.clock import Clock, ManualClock
+from tillwatch.config.declared import ChainConfig
 from tillwatch.config.schema import (
     Audit,
     Chain,
-    ChainConfig,
     Field,
     Interface,
     Listen,

@@ -12,8 +12,8 @@ from typing import Any, ClassVar
 import pytest
 
 from tillwatch.clock import Clock, ManualClock
+from tillwatch.config.declared import ChainConfig
 from tillwatch.config.load import load
-from tillwatch.config.schema import ChainConfig
 from tillwatch.errors import ActionError
 from tillwatch.model.runbook import Effect
 from tillwatch.runbook.actions import alert, manual, wait

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from tillwatch.alerting.ingest import IngestReceipt
 from tillwatch.alerting.silences import Draft, NoSuchSilence
 from tillwatch.clock import ManualClock
-from tillwatch.config.schema import ChainConfig
+from tillwatch.config.declared import ChainConfig
 from tillwatch.errors import RefusedError, StoreError, UsageError
 from tillwatch.model.alert import Alert, Episode
 from tillwatch.model.audit import AuditReport, Difference, DifferenceKind

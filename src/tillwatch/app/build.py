@@ -23,7 +23,8 @@ from tillwatch.audit.repair import Repairs
 from tillwatch.audit.runner import AuditRunner
 from tillwatch.audit.verdict import alerts as audit_alerts
 from tillwatch.clock import Clock, SystemClock
-from tillwatch.config.schema import Audit, ChainConfig
+from tillwatch.config.declared import ChainConfig
+from tillwatch.config.schema import Audit
 from tillwatch.errors import TillwatchError
 from tillwatch.incident.desk import IncidentDesk
 from tillwatch.metrics import Metrics

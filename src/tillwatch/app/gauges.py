@@ -1,7 +1,7 @@
 """Numbers that are counted from the store, not as things happen: what waits for people, what is refused."""
 
 from tillwatch.clock import Clock
-from tillwatch.config.schema import ChainConfig
+from tillwatch.config.declared import ChainConfig
 from tillwatch.metrics import Metrics
 from tillwatch.store import breakers, runs
 from tillwatch.store.db import Database

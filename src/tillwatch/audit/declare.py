@@ -5,7 +5,8 @@ from zoneinfo import ZoneInfo
 
 from tillwatch.audit import value
 from tillwatch.audit.canonical import FieldType, Precision, Rule, Trim
-from tillwatch.config.schema import Audit, ChainConfig, Field
+from tillwatch.config.declared import ChainConfig
+from tillwatch.config.schema import Audit, Field
 from tillwatch.errors import UsageError
 
 

@@ -18,7 +18,7 @@ import xlsxwriter
 
 from tillwatch.audit.verdict import money
 from tillwatch.config.bind import did_you_mean
-from tillwatch.config.schema import ChainConfig
+from tillwatch.config.declared import ChainConfig
 from tillwatch.errors import UsageError
 from tillwatch.model.audit import AuditReport, Difference
 from tillwatch.model.text import language_of, pick

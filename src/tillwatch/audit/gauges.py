@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from tillwatch.audit.declare import Declared
 from tillwatch.audit.settle import MAX_ROUNDS
 from tillwatch.audit.verdict import site_of
-from tillwatch.config.schema import ChainConfig
+from tillwatch.config.declared import ChainConfig
 from tillwatch.metrics import Metrics
 from tillwatch.model.audit import AuditReport, DifferenceKind, Verdict
 from tillwatch.schedule import parse_schedule

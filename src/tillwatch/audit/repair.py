@@ -14,7 +14,7 @@ from tillwatch.audit.repair_plan import RepairOptions
 from tillwatch.audit.runner import Sources
 from tillwatch.audit.sending import LEASE, Held, Lost, Preview, Sender
 from tillwatch.clock import Clock
-from tillwatch.config.schema import ChainConfig
+from tillwatch.config.declared import ChainConfig
 from tillwatch.errors import (
     AuthRefused,
     ConfigError,

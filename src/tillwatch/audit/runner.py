@@ -17,7 +17,8 @@ from tillwatch.audit.loop import MAX_WORKERS, AuditLoop
 from tillwatch.audit.reading import Leftovers, Progress
 from tillwatch.clock import Clock
 from tillwatch.config.bind import did_you_mean
-from tillwatch.config.schema import Audit, ChainConfig
+from tillwatch.config.declared import ChainConfig
+from tillwatch.config.schema import Audit
 from tillwatch.errors import StoreError, UnavailableError, UsageError
 from tillwatch.metrics import Metrics
 from tillwatch.model.audit import AuditReport, SideReport, Verdict

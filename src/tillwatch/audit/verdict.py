@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 
 from tillwatch.audit.value import EXACT
-from tillwatch.config.schema import Audit, ChainConfig
+from tillwatch.config.declared import ChainConfig
+from tillwatch.config.schema import Audit
 from tillwatch.errors import Cause
 from tillwatch.model.alert import Alert
 from tillwatch.model.audit import AuditReport, Difference, Verdict

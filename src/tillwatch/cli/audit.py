@@ -15,7 +15,8 @@ from tillwatch.audit import export as files
 from tillwatch.audit.reading import Progress
 from tillwatch.audit.verdict import document, money
 from tillwatch.cli.context import ExitCode, emit, language, local_time, opened, options, say, table
-from tillwatch.config.schema import Audit, ChainConfig
+from tillwatch.config.declared import ChainConfig
+from tillwatch.config.schema import Audit
 from tillwatch.errors import StoreError, UsageError
 from tillwatch.model.audit import AuditReport, AuditRun, Difference, Verdict
 from tillwatch.model.text import pick

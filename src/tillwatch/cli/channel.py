@@ -8,7 +8,8 @@ from rich.console import Console
 
 from tillwatch.cli.context import ExitCode, config, emit, language, table
 from tillwatch.clock import SystemClock
-from tillwatch.config.schema import ChainConfig, Channel
+from tillwatch.config.declared import ChainConfig
+from tillwatch.config.schema import Channel
 from tillwatch.errors import DeliveryError
 from tillwatch.model.notice import NoticeKind
 from tillwatch.model.text import pick

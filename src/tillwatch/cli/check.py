@@ -10,8 +10,8 @@ from rich.console import Console
 from tillwatch.cli import diagnosis, lint
 from tillwatch.cli.context import ExitCode, emit, options, say, table
 from tillwatch.clock import SystemClock
+from tillwatch.config.declared import ChainConfig
 from tillwatch.config.load import load
-from tillwatch.config.schema import ChainConfig
 from tillwatch.errors import ConfigError, Problem
 from tillwatch.runbook.parse import TWIN_SUFFIX
 

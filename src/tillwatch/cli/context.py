@@ -17,8 +17,8 @@ from rich.console import Console
 from rich.table import Table
 
 from tillwatch.app import App, build
+from tillwatch.config.declared import ChainConfig
 from tillwatch.config.load import load
-from tillwatch.config.schema import ChainConfig
 from tillwatch.errors import TillwatchError
 from tillwatch.model.text import language_of
 

@@ -13,8 +13,8 @@ from rich.console import Console
 
 from tillwatch.cli.context import ExitCode, emit, language, say
 from tillwatch.clock import Clock, SystemClock
+from tillwatch.config.declared import ChainConfig
 from tillwatch.config.load import load
-from tillwatch.config.schema import ChainConfig
 from tillwatch.errors import TillwatchError, UsageError
 from tillwatch.lab import demo as lab_demo
 from tillwatch.lab import fleet, stories

@@ -10,8 +10,8 @@ from pathlib import Path
 from sqlalchemy import make_url, text
 
 from tillwatch.clock import Clock
+from tillwatch.config.declared import ChainConfig
 from tillwatch.config.load import load
-from tillwatch.config.schema import ChainConfig
 from tillwatch.errors import ConfigError, TillwatchError
 from tillwatch.notify import registry as channels
 from tillwatch.sources import registry as sources

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from tillwatch.cli.context import ExitCode, emit, language, local_time, opened, say, table
 from tillwatch.cli.postmortem import markdown, title_of
-from tillwatch.config.schema import ChainConfig
+from tillwatch.config.declared import ChainConfig
 from tillwatch.errors import UsageError
 from tillwatch.model.incident import Incident, IncidentState
 from tillwatch.store import incidents as store

@@ -7,7 +7,8 @@ from tillwatch.audit import repair_plan
 from tillwatch.audit.declare import declare
 from tillwatch.clock import Clock
 from tillwatch.config.bind import bind
-from tillwatch.config.schema import ChainConfig, Probe
+from tillwatch.config.declared import ChainConfig
+from tillwatch.config.schema import Probe
 from tillwatch.errors import ConfigError, Problem, RunbookError, UsageError
 from tillwatch.notify import registry as channels
 from tillwatch.notify import render

@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 
 from tillwatch.cli.context import ExitCode, config, emit, language, local_time, opened, say, table
-from tillwatch.config.schema import ChainConfig
+from tillwatch.config.declared import ChainConfig
 from tillwatch.errors import UsageError
 from tillwatch.model.runbook import Run, RunState
 from tillwatch.model.text import pick

@@ -17,7 +17,7 @@ import uvicorn
 
 from tillwatch.app import build
 from tillwatch.cli.context import config, say
-from tillwatch.config.schema import ChainConfig
+from tillwatch.config.declared import ChainConfig
 from tillwatch.errors import UnavailableError, UsageError
 from tillwatch.web.app import create_app
 from tillwatch.web.server import WebServer

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from tillwatch.cli.context import ExitCode, config, emit, language, local_time, table
 from tillwatch.clock import SystemClock
-from tillwatch.config.schema import ChainConfig
+from tillwatch.config.declared import ChainConfig
 from tillwatch.errors import UsageError
 from tillwatch.model.audit import Row
 from tillwatch.model.text import pick

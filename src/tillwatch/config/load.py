@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from tillwatch.config import references
 from tillwatch.config.bind import bind
-from tillwatch.config.schema import ChainConfig as ChainConfig
+from tillwatch.config.declared import ChainConfig as ChainConfig
 from tillwatch.config.schema import ChainFile, ChecksFile, RoutesFile, StoreSpec
 from tillwatch.config.secrets import resolve
 from tillwatch.config.yaml import Node

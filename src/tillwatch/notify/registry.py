@@ -7,7 +7,8 @@ from pydantic import BaseModel
 
 from tillwatch.clock import Clock
 from tillwatch.config.bind import bind, did_you_mean
-from tillwatch.config.schema import ChainConfig, Channel
+from tillwatch.config.declared import ChainConfig
+from tillwatch.config.schema import Channel
 from tillwatch.errors import ConfigError, Problem, UsageError
 from tillwatch.notify.apprise import AppriseNotifier, AppriseOptions
 from tillwatch.notify.base import Notifier

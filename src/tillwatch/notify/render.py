@@ -17,8 +17,8 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from sqlalchemy import Connection
 
 from tillwatch.clock import Clock
+from tillwatch.config.declared import ChainConfig
 from tillwatch.config.load import pack_root
-from tillwatch.config.schema import ChainConfig
 from tillwatch.errors import Problem, UsageError
 from tillwatch.model.incident import Component
 from tillwatch.model.notice import DeliveryRecord, NoticeKind

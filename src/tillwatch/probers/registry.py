@@ -8,7 +8,8 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel
 
 from tillwatch.config.bind import EMPTY, bind, did_you_mean
-from tillwatch.config.schema import ChainConfig, Probe, System
+from tillwatch.config.declared import ChainConfig
+from tillwatch.config.schema import Probe, System
 from tillwatch.config.yaml import Mapping as MappingNode
 from tillwatch.config.yaml import Node, Scalar
 from tillwatch.config.yaml import Sequence as SequenceNode

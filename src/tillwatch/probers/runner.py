@@ -11,7 +11,7 @@ import structlog
 from sqlalchemy import Connection
 
 from tillwatch.clock import Clock
-from tillwatch.config.schema import ChainConfig
+from tillwatch.config.declared import ChainConfig
 from tillwatch.errors import StoreError
 from tillwatch.metrics import Metrics
 from tillwatch.model.alert import Alert

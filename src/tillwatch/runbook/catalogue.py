@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from tillwatch.config.bind import did_you_mean
-from tillwatch.config.schema import ChainConfig
+from tillwatch.config.declared import ChainConfig
 from tillwatch.errors import UsageError
 from tillwatch.runbook.actions.registry import Registry
 from tillwatch.runbook.cards import ParamField, RunbookCard, StepCard

@@ -7,7 +7,8 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from tillwatch.config.bind import did_you_mean
-from tillwatch.config.schema import Audit, ChainConfig, Interface, Probe, Site, System
+from tillwatch.config.declared import ChainConfig
+from tillwatch.config.schema import Audit, Interface, Probe, Site, System
 from tillwatch.model.alert import AlertState, Episode
 from tillwatch.model.incident import Component
 from tillwatch.runbook.document import INVENTORY, Param

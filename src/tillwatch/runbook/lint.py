@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from tillwatch.config.bind import bind, did_you_mean
-from tillwatch.config.schema import ChainConfig
+from tillwatch.config.declared import ChainConfig
 from tillwatch.config.yaml import Mapping as Table
 from tillwatch.config.yaml import Node, Place, Scalar
 from tillwatch.config.yaml import Sequence as Items

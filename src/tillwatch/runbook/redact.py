@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
-from tillwatch.config.schema import ChainConfig
+from tillwatch.config.declared import ChainConfig
 from tillwatch.config.yaml import Mapping as Table
 from tillwatch.config.yaml import Node, Scalar
 

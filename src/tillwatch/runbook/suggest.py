@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from tillwatch.config.schema import ChainConfig
+from tillwatch.config.declared import ChainConfig
 from tillwatch.model.alert import AlertState, Episode
 from tillwatch.model.incident import Component, RunbookLink
 from tillwatch.runbook.document import Runbook

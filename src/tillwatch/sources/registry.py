@@ -8,7 +8,8 @@ from pydantic import BaseModel
 
 from tillwatch.clock import Clock
 from tillwatch.config.bind import bind, did_you_mean
-from tillwatch.config.schema import ChainConfig, System
+from tillwatch.config.declared import ChainConfig
+from tillwatch.config.schema import System
 from tillwatch.errors import ConfigError, Problem, TillwatchError, UsageError
 from tillwatch.sources.base import Breaker, MemoryBreaker, Source
 from tillwatch.sources.host import HostOptions, HostSource

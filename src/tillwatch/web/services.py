@@ -13,7 +13,7 @@ from typing import Protocol
 from tillwatch.alerting.ingest import IngestReceipt
 from tillwatch.alerting.silences import Draft
 from tillwatch.clock import Clock
-from tillwatch.config.schema import ChainConfig
+from tillwatch.config.declared import ChainConfig
 from tillwatch.model.alert import Alert, Episode
 from tillwatch.model.audit import AuditReport, Difference, DifferenceKind
 from tillwatch.model.incident import Incident, TimelineEntry

@@ -18,7 +18,8 @@ from tests.support.audits import FakeErp, FakeSource, FakeSources, chain, stock_
 
 from tillwatch.audit.repair import Repairs
 from tillwatch.clock import Clock, SystemClock
-from tillwatch.config.schema import Audit, ChainConfig, Field, Side
+from tillwatch.config.declared import ChainConfig
+from tillwatch.config.schema import Audit, Field, Side
 from tillwatch.config.yaml import Mapping as Node
 from tillwatch.config.yaml import parse
 from tillwatch.sources.base import Reading

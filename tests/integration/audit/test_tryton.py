@@ -14,8 +14,8 @@ from tests.support.audits import Killed
 from tillwatch.audit.repair import Repairs
 from tillwatch.audit.runner import AuditRunner
 from tillwatch.clock import ManualClock, SystemClock
+from tillwatch.config.declared import ChainConfig
 from tillwatch.config.load import load
-from tillwatch.config.schema import ChainConfig
 from tillwatch.lab.catalogue import products
 from tillwatch.lab.erp import Erp
 from tillwatch.metrics import Metrics

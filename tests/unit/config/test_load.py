@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tillwatch.config.declared import ChainConfig
 from tillwatch.config.load import load, pack_root
-from tillwatch.config.schema import ChainConfig
 from tillwatch.errors import UsageError
 from tillwatch.model.incident import Severity
 

@@ -9,8 +9,9 @@ import pytest
 from sqlalchemy import Connection
 
 from tillwatch.clock import ManualClock
+from tillwatch.config.declared import ChainConfig
 from tillwatch.config.load import load, pack_root
-from tillwatch.config.schema import Chain, ChainConfig, Channel, Listen, Route, Site, StoreSpec, System
+from tillwatch.config.schema import Chain, Channel, Listen, Route, Site, StoreSpec, System
 from tillwatch.model.notice import DeliveryRecord, DeliveryState, NoticeKind
 from tillwatch.notify.render import MAX_BODY_CHARACTERS, MAX_TITLE_CHARACTERS, Renderer, check
 

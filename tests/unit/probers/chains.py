@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from tillwatch.config.declared import ChainConfig
 from tillwatch.config.load import load
-from tillwatch.config.schema import ChainConfig
 
 CHAIN = """\
 chain: {id: demo, timezone: Asia/Shanghai, locale: zh-CN, currency: CNY}

@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 
 from tillwatch.audit.sending import Preview
 from tillwatch.clock import Clock
-from tillwatch.config.schema import ChainConfig
+from tillwatch.config.declared import ChainConfig
 from tillwatch.errors import ActionError
 from tillwatch.model.alert import Episode
 from tillwatch.model.audit import AuditReport

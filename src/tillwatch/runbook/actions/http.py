@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import httpx
 from pydantic import Field as Key
 
-from tillwatch.config.schema import ChainConfig
+from tillwatch.config.declared import ChainConfig
 from tillwatch.config.yaml import Mapping as Table
 from tillwatch.config.yaml import Node, Scalar
 from tillwatch.errors import ActionError, OutcomeUnknown, RefusedError

@@ -5,7 +5,7 @@ from typing import ClassVar, Literal
 
 from pydantic import model_validator
 
-from tillwatch.config.schema import ChainConfig
+from tillwatch.config.declared import ChainConfig
 from tillwatch.errors import ActionError
 from tillwatch.model.probe import Outcome
 from tillwatch.runbook.actions.base import Action, ActionContext, Output, Params, PlanReport, needed

@@ -11,7 +11,8 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from tillwatch.config.bind import bind, did_you_mean
-from tillwatch.config.schema import ChainConfig, Strict
+from tillwatch.config.declared import ChainConfig
+from tillwatch.config.schema import Strict
 from tillwatch.config.secrets import resolve
 from tillwatch.config.values import Duration, Id
 from tillwatch.config.yaml import load

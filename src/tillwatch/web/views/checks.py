@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from tillwatch.config.schema import Audit, ChainConfig, Probe
+from tillwatch.config.declared import ChainConfig
+from tillwatch.config.schema import Audit, Probe
 from tillwatch.model.audit import AuditReport, Verdict
 from tillwatch.model.probe import Outcome, ProbeResult, ProbeState, ProbeStatus
 from tillwatch.schedule import parse_schedule

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from tillwatch.config.schema import ChainConfig
+from tillwatch.config.declared import ChainConfig
 from tillwatch.model.alert import AlertState, Episode
 from tillwatch.model.incident import Incident
 from tillwatch.web.language import Texts

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 
-from tillwatch.config.schema import ChainConfig, Probe
+from tillwatch.config.declared import ChainConfig
+from tillwatch.config.schema import Probe
 from tillwatch.model.incident import Component
 from tillwatch.web.language import Texts
 from tillwatch.web.views.places import component_names

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from tillwatch.config.schema import ChainConfig
+from tillwatch.config.declared import ChainConfig
 from tillwatch.model.audit import AuditReport
 from tillwatch.model.incident import Incident
 from tillwatch.model.probe import ProbeState

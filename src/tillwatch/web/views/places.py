@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from tillwatch.config.schema import Chain, ChainConfig, Interface, Site, System
+from tillwatch.config.declared import ChainConfig
+from tillwatch.config.schema import Chain, Interface, Site, System
 from tillwatch.model.incident import Component, ComponentKind
 
 #: The row of checks that belong to no site.

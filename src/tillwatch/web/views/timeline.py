@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from tillwatch.config.schema import ChainConfig
+from tillwatch.config.declared import ChainConfig
 from tillwatch.incident.telling import SYSTEM
 from tillwatch.model.incident import TimelineEntry
 from tillwatch.model.notice import DeliveryState

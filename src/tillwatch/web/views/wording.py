@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from tillwatch.config.schema import ChainConfig
+from tillwatch.config.declared import ChainConfig
 from tillwatch.model.alert import Episode
 from tillwatch.web.formats import Formats
 from tillwatch.web.language import Texts

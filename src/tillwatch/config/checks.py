@@ -1,0 +1,99 @@
+"""What `probes/**/*.yaml` declare: probes and audits."""
+
+from datetime import timedelta
+from decimal import Decimal
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import Field as Key
+from pydantic import model_validator
+
+from tillwatch.config.bind import Raw
+from tillwatch.config.strict import Strict
+from tillwatch.config.values import Duration, Every, Id, Reference, ScheduleText, Text
+from tillwatch.model.incident import Severity
+
+#: No decimal in a till or an ERP has more digits behind the point.
+_MAX_SCALE = 12
+#: Keys of an audit's field that only make sense for some types; elsewhere they would be ignored without a word.
+_FIELD_KEYS = {
+    "scale": ("decimal",),
+    "tolerance": ("decimal", "integer"),
+    "trim": ("text", "code"),
+    "fold_width": ("code",),
+    "fold_case": ("text", "code"),
+    "zone": ("date", "timestamp"),
+    "precision": ("timestamp",),
+}
+
+
+class Probe(Strict):
+    """A check that runs again and again. `options` belong to its prober."""
+
+    id: Id
+    prober: str
+    name: Text = {}
+    system: Reference = ""
+    interface: Reference = ""
+    site: Reference = ""
+    target: str = ""
+    every: Every
+    timeout: Duration = timedelta(seconds=10)
+    fail_after: Annotated[int, Key(ge=1, le=1000)] = 3
+    recover_after: Annotated[int, Key(ge=1, le=1000)] = 2
+    severity: Severity = Severity.WARNING
+    options: Annotated[Raw | None, Key(repr=False)] = None
+
+
+class Side(Strict):
+    system: Reference
+    dataset: str
+
+
+class Field(Strict):
+    """How one field is made comparable before the two sides are compared."""
+
+    type: Literal["decimal", "text", "code", "integer", "date", "timestamp", "boolean"]
+    scale: Annotated[int, Key(ge=0, le=_MAX_SCALE)] | None = None
+    tolerance: Annotated[Decimal, Key(ge=0)] | None = None
+    #: Spaces a text loses: codes lose them on both sides unless told otherwise, texts keep them.
+    trim: Literal["none", "right", "both"] | None = None
+    #: Full-width letters and digits become ASCII (NFKC); for codes, never for names.
+    fold_width: bool = False
+    fold_case: bool = False
+    #: An empty text counts as no value.
+    empty_is_null: bool = False
+    #: The zone of times that carry none; the chain's when not given.
+    zone: ZoneInfo | None = None
+    precision: Literal["second", "millisecond", "microsecond"] | None = None
+
+    @model_validator(mode="after")
+    def _belongs_to_its_type(self) -> "Field":
+        wrong = [
+            f"'{key}' belongs to a field of type {' or '.join(types)}, not {self.type}"
+            for key, types in _FIELD_KEYS.items()
+            if key in self.model_fields_set and self.type not in types
+        ]
+        if wrong:
+            raise ValueError("; ".join(wrong))
+        return self
+
+
+class Audit(Strict):
+    """Two sides that must agree, row by row; the left side is the side of truth."""
+
+    id: Id
+    name: Text = {}
+    interface: Reference = ""
+    left: Side
+    right: Side
+    key: Annotated[tuple[str, ...], Key(min_length=1)]
+    fields: Annotated[dict[str, Field], Key(min_length=1)]
+    schedule: ScheduleText
+    settle: Duration = timedelta(seconds=30)
+    value: str = ""
+    severity: Severity = Severity.WARNING
+    timeout: Duration = timedelta(minutes=10)
+    #: So many runs in a row without a verdict raise AuditInconclusive; one alone is mostly an outage, told by probes.
+    fail_after: Annotated[int, Key(ge=1, le=1000)] = 2
+    repair: Annotated[Raw | None, Key(repr=False)] = None

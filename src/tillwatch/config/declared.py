@@ -1,0 +1,106 @@
+"""Everything a chain directory says, with look-ups."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from tillwatch.config.bind import did_you_mean
+from tillwatch.config.schema import (
+    Audit,
+    Chain,
+    ChainFile,
+    Channel,
+    Heartbeat,
+    Interface,
+    Listen,
+    Offender,
+    Probe,
+    Receiver,
+    Route,
+    Service,
+    Site,
+    StoreSpec,
+    System,
+)
+from tillwatch.config.yaml import Place
+from tillwatch.errors import Problem, UsageError
+
+
+class _Identified(Protocol):
+    @property
+    def id(self) -> str: ...
+
+
+Item = TypeVar("Item", bound=_Identified)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChainConfig:
+    """Everything a chain directory says. Look-ups raise UsageError with a suggestion when the id is unknown."""
+
+    root: Path
+    chain: Chain
+    store: StoreSpec
+    listen: Listen
+    sites: tuple[Site, ...] = ()
+    systems: tuple[System, ...] = ()
+    interfaces: tuple[Interface, ...] = ()
+    channels: tuple[Channel, ...] = ()
+    services: tuple[Service, ...] = ()
+    offenders: tuple[Offender, ...] = ()
+    probes: tuple[Probe, ...] = ()
+    audits: tuple[Audit, ...] = ()
+    route: Route
+    receivers: tuple[Receiver, ...] = ()
+    heartbeats: tuple[Heartbeat, ...] = ()
+    #: Prometheus rule files, absolute, in name order.
+    rules: tuple[Path, ...] = ()
+    #: Runbook files, absolute, in name order.
+    runbooks: tuple[Path, ...] = ()
+    #: Where each thing is declared, by `kind:id` such as `audit:orders`; empty for a config made in code.
+    places: dict[str, Place] = field(default_factory=dict, repr=False)
+    _by_id: dict[str, dict[str, Any]] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def problem(self, kind: str, id: str, message: str) -> Problem:
+        """A problem of one declared thing, at its place."""
+        place = self.places.get(f"{kind}:{id}")
+        text = f"{kind} '{id}': {message}"
+        return place.problem(text) if place else Problem(file=ChainFile.path, message=text)
+
+    def site(self, id: str) -> Site:
+        return self._one(self.sites, id, "site")
+
+    def system(self, id: str) -> System:
+        return self._one(self.systems, id, "system")
+
+    def interface(self, id: str) -> Interface:
+        return self._one(self.interfaces, id, "interface")
+
+    def channel(self, id: str) -> Channel:
+        return self._one(self.channels, id, "channel")
+
+    def receiver(self, id: str) -> Receiver:
+        return self._one(self.receivers, id, "receiver")
+
+    def heartbeat(self, id: str) -> Heartbeat:
+        return self._one(self.heartbeats, id, "heartbeat")
+
+    def service(self, id: str) -> Service:
+        return self._one(self.services, id, "service")
+
+    def offender(self, id: str) -> Offender:
+        return self._one(self.offenders, id, "offender")
+
+    def probe(self, id: str) -> Probe:
+        return self._one(self.probes, id, "probe")
+
+    def audit(self, id: str) -> Audit:
+        return self._one(self.audits, id, "audit")
+
+    def _one(self, items: tuple[Item, ...], id: str, kind: str) -> Item:
+        if kind not in self._by_id:
+            self._by_id[kind] = {item.id: item for item in items}
+        known: dict[str, Item] = self._by_id[kind]
+        if id not in known:
+            raise UsageError(f"unknown {kind} '{id}'{did_you_mean(id, known)}")
+        return known[id]

@@ -1,0 +1,43 @@
+"""What `alerts/routes.yaml` declares: who is told, and which jobs report themselves."""
+
+from datetime import timedelta
+from typing import Annotated
+
+from pydantic import Field as Key
+
+from tillwatch.config.strict import Strict
+from tillwatch.config.values import Duration, Every, Id, MatcherText, Reference, Text
+
+
+class Route(Strict):
+    """One node of the routing tree; what a child does not say it takes from its parent."""
+
+    receiver: Reference = ""
+    matchers: tuple[MatcherText, ...] = ()
+    group_wait: Duration | None = None
+    group_interval: Duration | None = None
+    repeat_interval: Duration | None = None
+    continue_: Annotated[bool, Key(alias="continue")] = False
+    routes: tuple["Route", ...] = ()
+
+
+class Receiver(Strict):
+    """Who is told. `oncall` is kept for a rota and tells nobody by itself; channels are always needed."""
+
+    id: Id
+    name: Text = {}
+    channels: tuple[Reference, ...] = ()
+    oncall: str = ""
+
+
+class Heartbeat(Strict):
+    """A job that reports itself with POST /hooks/heartbeat/ID; its silence is the alert."""
+
+    id: Id
+    name: Text = {}
+    every: Every
+    #: How late it may be before it counts as missing.
+    grace: Duration = timedelta(minutes=1)
+    system: Reference = ""
+    interface: Reference = ""
+    site: Reference = ""
