@@ -15,6 +15,7 @@ from tillwatch.audit.reading import SIDES, Gate, SideFault, Sides
 from tillwatch.audit.rows import MAX_EXAMPLES, Cell, decode_key
 from tillwatch.audit.spill import Pair, Spill
 from tillwatch.audit.value import EXACT
+from tillwatch.errors import TillwatchError
 
 #: Rows compared between two looks at the deadline.
 ROWS_PER_LOOK = 1000
@@ -30,14 +31,22 @@ class Task:
     gate: Gate
 
 
+class Unsuited(TillwatchError):
+    """This strategy cannot prove the audit on these systems as they are now. Nothing was found; the message, half a
+    sentence that goes on after "because", is shown in the report beside the strategy that took its place."""
+
+
 class Strategy(Protocol):
     """One way to find suspects. After `find`, `task.spill` holds every key on which the sides differ, and
-    `task.sides` says how much was read. Raises SideFault when a side gives no evidence.
+    `task.sides` says how much was read.
+
+    Returns half a sentence on how it went for the report, empty when there is nothing to add to why it was chosen.
+    Raises SideFault when a side gives no evidence and Unsuited when another strategy must take its place.
     """
 
     name: ClassVar[str]
 
-    def find(self, task: Task) -> None: ...
+    def find(self, task: Task) -> str: ...
 
 
 class Stream:
@@ -45,7 +54,7 @@ class Stream:
 
     name: ClassVar[str] = "stream"
 
-    def find(self, task: Task) -> None:
+    def find(self, task: Task) -> str:
         task.sides.read_all()
         refuse_repeated(task)
         differ = Difference(task.declared.fields)
@@ -54,6 +63,7 @@ class Stream:
                 task.gate.check("comparing")
             if differ.fields(pair) != ():
                 task.spill.suspect(pair)
+        return ""
 
 
 def refuse_repeated(task: Task) -> None:

@@ -71,8 +71,7 @@ def examine(order: Order) -> AuditReport:
             found.sides = sides
             task = compare.Task(declared=order.declared, sides=sides, spill=spill, gate=gate)
             choice = plan.choose(order.declared, left, right)
-            found.strategy, found.strategy_reason = choice.strategy.name, choice.reason
-            choice.strategy.find(task)
+            _find(task, choice, found)
             found.suspects = spill.count(Stand.PENDING)
             found.rounds = settle.settle(task, spec.settle)
             _collect(task, found)
@@ -114,6 +113,16 @@ class _Found:
             unsettled=self.unsettled,
             unreadable=unreadable,
         )
+
+
+def _find(task: compare.Task, choice: plan.Choice, found: _Found) -> None:
+    found.strategy, found.strategy_reason = choice.strategy.name, choice.reason
+    try:
+        note = choice.strategy.find(task)
+    except compare.Unsuited as why:
+        _find(task, plan.instead(choice, why), found)
+    else:
+        found.strategy_reason += f"; {note}" if note else ""
 
 
 def cause_of(error: BaseException | None) -> Cause:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from tillwatch.audit.compare import Strategy, Stream
+from tillwatch.audit.compare import Strategy, Stream, Unsuited
 from tillwatch.audit.declare import Declared
 from tillwatch.sources.base import Source
 
@@ -22,3 +22,8 @@ def choose(declared: Declared, left: Source, right: Source) -> Choice:
         reason=f"{declared.spec.left.system} ({left.kind}) and {declared.spec.right.system} ({right.kind}) have no "
         "digest in common, so every row is read and compared here",
     )
+
+
+def instead(choice: Choice, why: Unsuited) -> Choice:
+    """What takes the place of a strategy that turned out not to suit: streaming always does."""
+    return Choice(strategy=Stream(), reason=f"streamed, not compared by {choice.strategy.name}, because {why}")

@@ -127,7 +127,7 @@ class Sides:
     ) -> None:
         self._declared = declared
         self._leftovers = leftovers
-        self._sources: Mapping[str, Source] = {"left": left, "right": right}
+        self.sources: Mapping[str, Source] = {"left": left, "right": right}
         self._spill = spill
         self._gate = gate
         self._progress = progress
@@ -147,7 +147,7 @@ class Sides:
 
     def can_ask_by_key(self) -> bool:
         """Whether both systems can be asked for single rows and write their keys as we compare them."""
-        return all(self._sources[side].capabilities.keys and self.reads[side].exact_keys for side in SIDES)
+        return all(self.sources[side].capabilities.keys and self.reads[side].exact_keys for side in SIDES)
 
     def read_all(self, *, pending_only: bool = False) -> None:
         """Both datasets from end to end; with `pending_only` only rows of pending suspects are kept.
@@ -223,7 +223,7 @@ class Sides:
         box: "queue.Queue[_Item]",
         cancel: threading.Event,
     ) -> threading.Thread:
-        source, dataset = self._sources[side], self.reads[side].dataset
+        source, dataset = self.sources[side], self.reads[side].dataset
 
         def put(item: "list[Row] | Tail | BaseException") -> bool:
             while not cancel.is_set():
