@@ -147,18 +147,21 @@ def _fold_family(connection: Connection, name: str, alerts: Sequence[Alert], now
     known: dict[str, dict[int, Episode]] = {fingerprint: {} for fingerprint in prints}
     for episode in store.known(connection, name, prints, [alert.starts_at for alert in alerts]):
         known[episode.fingerprint][episode.id] = episode
+    fresh = iter(store.numbers(connection, len(alerts)))
     changes: list[EpisodeChange] = []
+    new: dict[int, Episode] = {}
     changed: dict[int, Episode] = {}
     for alert, fingerprint in zip(alerts, prints, strict=True):
         effect = receive(list(known[fingerprint].values()), alert, now)
         if effect is None:
             continue
         if effect.before is None:
-            effect = replace(effect, episode=store.add(connection, name, effect.episode))
-        else:
-            changed[effect.episode.id] = effect.episode
-        known[fingerprint][effect.episode.id] = effect.episode
+            effect = replace(effect, episode=replace(effect.episode, id=next(fresh)))
+        id = effect.episode.id
+        (new if effect.before is None or id in new else changed)[id] = effect.episode
+        known[fingerprint][id] = effect.episode
         changes += _change(effect)
+    store.add(connection, name, list(new.values()))
     store.save(connection, list(changed.values()))
     return changes
 

@@ -23,16 +23,18 @@ from tillwatch.model.incident import Component, Incident, IncidentState, Listene
 from tillwatch.model.labels import Labels
 from tillwatch.model.notice import Notice
 from tillwatch.model.route import Routed
+from tillwatch.store import alerts, outbox, silences
 from tillwatch.store import incidents as store
-from tillwatch.store import outbox, silences
 from tillwatch.store.db import Database
 from tillwatch.store.silences import Silence, silenced_by
 
 #: Reminders written in one transaction; the rest follows in the next round.
 MAX_REMINDED_AT_ONCE = 200
+#: Routes of alerts kept in memory, a few hundred bytes each.
+MAX_ROUTES_REMEMBERED = 20_000
 
 Suggest = Callable[[Component, Sequence[Episode]], tuple[RunbookLink, ...]]
-Enqueue = Callable[[Connection, Notice, datetime], object]
+Enqueue = Callable[[Connection, Sequence[Notice], datetime], object]
 
 
 def _nothing_to_suggest(_component: Component, _episodes: Sequence[Episode]) -> tuple[RunbookLink, ...]:
@@ -49,7 +51,7 @@ class IncidentDesk:
         clock: Clock,
         database: Database,
         route: Callable[[Labels], tuple[Routed, ...]],
-        enqueue: Enqueue = outbox.enqueue,
+        enqueue: Enqueue = outbox.enqueue_all,
         suggest: Suggest = _nothing_to_suggest,
         metrics: Metrics | None = None,
     ) -> None:
@@ -63,6 +65,7 @@ class IncidentDesk:
         self._metrics = metrics or Metrics()
         #: The silences every open incident was last looked at with; None after a start.
         self._minded: list[tuple[str, datetime]] | None = None
+        self._routes: dict[str, tuple[Routed, ...]] = {}
         self._channels = {receiver.id: receiver.channels for receiver in config.receivers}
 
     def on_changes(self, connection: Connection, changes: Sequence[EpisodeChange], now: datetime) -> None:
@@ -72,25 +75,40 @@ class IncidentDesk:
         2. Let each incident absorb its changes.
         3. Fold what the new situation explains, unfold what it no longer does.
         """
-        placement = Placement(connection, self._topology, now)
+        by_component = {change.episode.id: self._component(change.episode) for change in changes}
+        placement = Placement(
+            connection, self._topology, changes, [by_component[one.episode.id] for one in changes], now
+        )
         by_incident: dict[int, list[EpisodeChange]] = {}
-        for change in sorted(changes, key=lambda change: depth(self._component(change.episode))):
-            incident = placement.incident_for(change)
+        for change in sorted(changes, key=lambda change: depth(by_component[change.episode.id])):
+            incident = placement.incident_for(change, by_component[change.episode.id])
             if incident is not None:
                 attached = replace(change, episode=replace(change.episode, incident=incident))
                 by_incident.setdefault(incident, []).append(attached)
         placement.write()
-        for id, mine in by_incident.items():
-            incident_now = store.get(connection, id)
-            episodes = store.episodes(connection, id)
-            outcome = state.absorb(incident_now, episodes, mine, self._setting(episodes, placement.silences, now))
-            if any(change.kind is not ChangeKind.RESOLVED for change in mine):
-                outcome = self._with_runbooks(outcome, episodes, now)
-            self._keep(connection, outcome, now)
-        touched = {self._component(one.episode) for one in changes if one.kind is not ChangeKind.UPDATED}
-        if touched:
-            self._refold(connection, placement, touched, now)
+        self._absorb(connection, by_incident, placement.silences, now)
+        touched = {by_component[one.episode.id] for one in changes if one.kind is not ChangeKind.UPDATED}
+        self._refold(connection, placement, touched, now)
         self._mind_silences(connection, by_incident, placement.silences, now)
+
+    def _absorb(
+        self,
+        connection: Connection,
+        by_incident: Mapping[int, Sequence[EpisodeChange]],
+        muting: Sequence[Silence],
+        now: datetime,
+    ) -> None:
+        known = store.get_all(connection, by_incident)
+        live = alerts.live_of_incidents(connection, by_incident)
+        ever = alerts.count_of_incidents(connection, [id for id in by_incident if not live[id]])
+        outcomes = []
+        for id, mine in by_incident.items():
+            setting = self._setting([*live[id], *(one.episode for one in mine)], muting, now)
+            outcome = state.absorb(known[id], live[id], mine, setting, ever=ever.get(id, 0))
+            if any(change.kind is not ChangeKind.RESOLVED for change in mine):
+                outcome = self._with_runbooks(outcome, live[id], now)
+            outcomes.append(outcome)
+        self._keep(connection, outcomes, now)
 
     def tick(self, now: datetime) -> int:
         """Write the reminders that are due. Returns how many incidents were reminded of. Call it every few seconds."""
@@ -99,10 +117,10 @@ class IncidentDesk:
             muting = silences.active(connection, now)
             in_force = [(one.id, one.updated_at) for one in muting]
             if in_force != self._minded:
-                self._mind_silences(connection, [one.id for one in store.outlines(connection)], muting, now)
+                everything = [one.id for one in store.outlines(connection)]
+                self._mind_silences(connection, everything, muting, now)
             due = store.due(connection, now, limit=MAX_REMINDED_AT_ONCE)
-            for incident in due:
-                self._keep(connection, state.remind(incident, now), now)
+            self._keep(connection, [state.remind(incident, now) for incident in due], now)
             return len(due), store.open_by_severity(connection), in_force
 
         reminded, open_now, self._minded = self._database.write(job)
@@ -112,71 +130,79 @@ class IncidentDesk:
 
     def acknowledge(self, id: int, actor: str) -> Incident:
         """Raises UsageError when there is no such incident, RefusedError when it is resolved."""
-        return self._order(id, lambda incident, _, now: state.acknowledge(incident, actor, now))
+        return self._order(id, lambda _, incident, now: state.acknowledge(incident, actor, now))
 
     def assign(self, id: int, actor: str, assignee: str) -> Incident:
         """Raises UsageError, RefusedError as `acknowledge`."""
-        return self._order(id, lambda incident, _, now: state.assign(incident, actor, assignee, now))
+        return self._order(id, lambda _, incident, now: state.assign(incident, actor, assignee, now))
 
     def note(self, id: int, actor: str, text: str) -> Incident:
         """Raises UsageError when there is no such incident or no text."""
-        return self._order(id, lambda incident, _, now: state.note(incident, actor, text, now))
+        return self._order(id, lambda _, incident, now: state.note(incident, actor, text, now))
 
     def resolve(self, id: int, actor: str, reason: str) -> Incident:
         """Close an incident whose sources are gone. Raises RefusedError while any of its alerts fires."""
-        return self._order(
-            id, lambda incident, episodes, now: state.resolve(incident, episodes, actor, reason, now), refold=True
-        )
+
+        def decide(connection: Connection, incident: Incident, now: datetime) -> Outcome:
+            firing = alerts.firing_names(connection, id)
+            ever = alerts.count_of_incidents(connection, [id]).get(id, 0)
+            return state.resolve(incident, firing, actor, reason, now, ever=ever)
+
+        return self._order(id, decide, refold=True)
 
     def timeline(
         self, connection: Connection, incident: int, kind: str, actor: str, data: Mapping[str, object]
     ) -> None:
         """Add an entry of another subject (a runbook run, an audit) within its own transaction."""
-        store.append(connection, incident, [entry(self._clock.now(), kind, actor=actor, **data)])
+        store.append(connection, [(incident, entry(self._clock.now(), kind, actor=actor, **data))])
 
     def _order(
         self,
         id: int,
-        decide: Callable[[Incident, Sequence[Episode], datetime], Outcome],
+        decide: Callable[[Connection, Incident, datetime], Outcome],
         *,
         refold: bool = False,
     ) -> Incident:
         def job(connection: Connection) -> Incident:
             now = self._clock.now()
             incident = store.get(connection, id)
-            outcome = decide(incident, store.episodes(connection, id), now)
-            self._keep(connection, outcome, now)
+            outcome = decide(connection, incident, now)
+            self._keep(connection, [outcome], now)
             if refold:
-                self._refold(connection, Placement(connection, self._topology, now), {incident.component}, now)
+                touched = {incident.component}
+                self._refold(connection, Placement(connection, self._topology, (), (), now), touched, now)
             return outcome.incident
 
         return self._database.write(job)
 
-    def _keep(self, connection: Connection, outcome: Outcome, now: datetime) -> None:
-        store.save(connection, outcome.incident)
-        store.append(connection, outcome.incident.id, outcome.entries)
-        for kind in outcome.withdrawn:
-            outbox.cancel_pending(connection, outcome.incident.id, kind)
-        for notice in outcome.notices:
-            self._enqueue(connection, notice, now)
+    def _keep(self, connection: Connection, outcomes: Sequence[Outcome], now: datetime) -> None:
+        """Store what happened to several incidents, each in there once."""
+        store.save(connection, [outcome.incident for outcome in outcomes])
+        store.append(connection, [(outcome.incident.id, one) for outcome in outcomes for one in outcome.entries])
+        for outcome in outcomes:
+            for kind in outcome.withdrawn:
+                outbox.cancel_pending(connection, outcome.incident.id, kind)
+        if notices := [notice for outcome in outcomes for notice in outcome.notices]:
+            self._enqueue(connection, notices, now)
 
     def _refold(
         self, connection: Connection, placement: Placement, touched: Collection[Component], now: datetime
     ) -> None:
         for incident, parent in placement.moves(touched):
             if parent is not None:
-                self._keep(connection, state.fold(incident, parent, now), now)
+                self._keep(connection, [state.fold(incident, parent, now)], now)
                 continue
-            live = [one for one in store.episodes(connection, incident.id) if one.is_live]
+            live = alerts.live_of_incidents(connection, [incident.id])[incident.id]
             reason = "it does not follow from the other incident any more"
-            self._keep(connection, state.unfold(incident, self._setting(live, placement.silences, now), reason), now)
+            outcome = state.unfold(incident, self._setting(live, placement.silences, now), reason)
+            self._keep(connection, [outcome], now)
 
     def _with_runbooks(self, outcome: Outcome, episodes: Sequence[Episode], now: datetime) -> Outcome:
         """The suggestions for what lives now. A defect there must not cost us the incident."""
         if outcome.incident.state is IncidentState.RESOLVED:
             return outcome
         try:
-            links = self._suggest(outcome.incident.component, [one for one in episodes if one.is_live])
+            links = self._suggest(outcome.incident.component, episodes)
         except DBAPIError:
             raise
         except Exception as error:
@@ -196,12 +222,12 @@ class IncidentDesk:
             muted = incident.state is not IncidentState.RESOLVED and all(by)
             if muted and id not in quiet and incident.parent is None:
                 ids_of_silences = sorted({one for several in by for one in several})
-                self._keep(connection, state.silence(incident, ids_of_silences, now), now)
+                self._keep(connection, [state.silence(incident, ids_of_silences, now)], now)
                 silences.set_quiet(connection, id)
             elif not muted and id in quiet:
                 silences.set_heard(connection, [id])
                 if live and incident.parent is None:
-                    self._keep(connection, state.unsilence(incident, self._setting(live, muting, now)), now)
+                    self._keep(connection, [state.unsilence(incident, self._setting(live, muting, now))], now)
 
     def _setting(self, episodes: Sequence[Episode], muting: Sequence[Silence], now: datetime) -> Setting:
         muted = frozenset(one.id for one in episodes if silenced_by(muting, one.labels))
@@ -209,9 +235,7 @@ class IncidentDesk:
         return Setting(now=now, language=self._language, listeners=listeners, muted=muted)
 
     def _listeners(self, episodes: Sequence[Episode]) -> tuple[Listener, ...]:
-        live = sorted(
-            (one for one in episodes if one.is_live), key=lambda one: (state.severity_of(one.labels).rank, one.id)
-        )
+        live = sorted((one for one in episodes if one.is_live), key=lambda one: (Severity.of(one.labels).rank, one.id))
         return tuple(
             Listener(
                 receiver=routed.receiver,
@@ -221,8 +245,17 @@ class IncidentDesk:
                 repeat_interval=routed.repeat_interval,
             )
             for episode in live
-            for routed in self._route(episode.labels)
+            for routed in self._routed(episode)
         )
+
+    def _routed(self, episode: Episode) -> tuple[Routed, ...]:
+        """The routes of an alert, remembered: labels never change, and a storm asks again with every message."""
+        known = self._routes.get(episode.fingerprint)
+        if known is None:
+            if len(self._routes) >= MAX_ROUTES_REMEMBERED:
+                self._routes.clear()
+            known = self._routes[episode.fingerprint] = self._route(episode.labels)
+        return known
 
     def _component(self, episode: Episode) -> Component:
         return self._topology.component_of(episode.labels)

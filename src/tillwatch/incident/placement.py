@@ -1,6 +1,7 @@
 """Which incident a change belongs to, and which incidents the present situation folds, read from the store."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -14,21 +15,38 @@ from tillwatch.store import incidents as store
 
 
 class Placement:
-    """The open incidents while one transaction works on them."""
+    """The open incidents that concern `changes`, while one transaction works on them."""
 
-    def __init__(self, connection: Connection, topology: Topology, now: datetime) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        topology: Topology,
+        changes: Sequence[EpisodeChange],
+        components: Collection[Component],
+        now: datetime,
+    ) -> None:
         self._connection = connection
         self._topology = topology
         self._now = now
         #: The silences in force during this transaction.
         self.silences = silences.active(connection, now)
-        outlines = store.outlines(connection)
+        concerned = set(components)
+        concerned |= {above for one in tuple(concerned) for above in topology.dependencies(one)}
+        stated = {change.episode.incident for change in changes if change.episode.incident is not None}
+        outlines = store.outlines_of(connection, concerned, stated)
         self._open = {outline.component: outline.id for outline in outlines}
         self._ids = set(self._open.values())
         self._placed: dict[int, int] = {}
-        self._unwritten: dict[int, list[int]] = {}
+        self._unwritten: dict[int, int] = {}
+        self._new: list[Incident] = []
+        opening = {
+            component
+            for change, component in zip(changes, components, strict=True)
+            if change.episode.is_live and change.episode.incident not in self._ids and component not in self._open
+        }
+        self._numbers = iter(store.numbers(connection, len(opening)))
 
-    def incident_for(self, change: EpisodeChange) -> int | None:
+    def incident_for(self, change: EpisodeChange, component: Component) -> int | None:
         """The incident of a change, opened when there is none. None for the end of what never was in one.
 
         1. The open incident the alert is in already.
@@ -42,45 +60,45 @@ class Placement:
             return known
         if not episode.is_live:
             return None
-        component = self._topology.component_of(episode.labels)
         found = self._open.get(component) or self._explaining(component, episode)
         if found is None:
-            found = store.add(self._connection, state.begin(component, episode, self._now)).id
+            found = next(self._numbers)
+            self._new.append(replace(state.begin(component, episode, self._now), id=found))
             self._open[component] = found
             self._ids.add(found)
-        self._unwritten.setdefault(found, []).append(episode.id)
+        self._unwritten[episode.id] = found
         self._placed[episode.id] = found
         return found
 
     def write(self) -> None:
-        """Store which incident the placed alerts belong to; called before anybody asks the store for them."""
-        for incident, ids in self._unwritten.items():
-            alerts.attach(self._connection, ids, incident)
+        """Store the new incidents and which one the placed alerts belong to; called before the store is asked again."""
+        store.add(self._connection, self._new)
+        alerts.attach(self._connection, self._unwritten)
+        self._new = []
         self._unwritten = {}
 
     def moves(self, touched: Collection[Component]) -> list[tuple[Incident, Incident | None]]:
         """Incidents that, after `touched` changed, fold under another one (the second), or unfold (None)."""
-        open_now = store.outlines(self._connection)
+        # What depends on nothing folds under nothing: its alerts, perhaps thousands, need not be read.
+        movable = {one for one in touched if self._topology.dependencies(one)}
+        movable |= {below for one in touched for below in self._topology.dependents(one)}
+        open_now = store.outlines_of(
+            self._connection, movable | {above for one in movable for above in self._topology.dependencies(one)}
+        )
         by_component = {outline.component: outline for outline in open_now}
-        ids = {outline.id for outline in open_now}
-        candidates = [
-            outline
-            for outline in open_now
-            # What depends on nothing folds under nothing: its alerts, perhaps thousands, need not be read.
-            if (outline.component in touched and self._topology.dependencies(outline.component))
-            or (outline.parent is not None and outline.parent not in ids)
-            or not set(touched).isdisjoint(self._topology.dependencies(outline.component))
-        ]
+        candidates = [outline for outline in open_now if outline.component in movable]
+        for orphan in store.orphans(self._connection):
+            if orphan.component not in movable:
+                candidates.append(orphan)
+                concerned = [orphan.component, *self._topology.dependencies(orphan.component)]
+                by_component |= {one.component: one for one in store.outlines_of(self._connection, concerned)}
+        if not candidates:
+            return []
         needed = {outline.component for outline in candidates}
         needed |= {above for one in needed for above in self._topology.dependencies(one)}
-        episodes = alerts.of_incidents(
-            self._connection, [by_component[one].id for one in needed if one in by_component]
-        )
-        live = {
-            one: [episode for episode in episodes[by_component[one].id] if episode.is_live]
-            for one in needed
-            if one in by_component
-        }
+        known = {one: by_component[one].id for one in needed if one in by_component}
+        episodes = alerts.live_of_incidents(self._connection, known.values())
+        live = {one: episodes[id] for one, id in known.items()}
         moves: list[tuple[Incident, Incident | None]] = []
         for outline in candidates:
             above = self._topology.parent_of(outline.component, live[outline.component], live)
@@ -96,6 +114,9 @@ class Placement:
         self.write()
         for above in self._topology.dependencies(component):
             found = self._open.get(above)
-            if found is not None and self._topology.is_down(above, store.episodes(self._connection, found)):
+            if found is None:
+                continue
+            live = alerts.live_of_incidents(self._connection, [found])[found]
+            if self._topology.is_down(above, live):
                 return found
         return None

@@ -17,13 +17,14 @@ from typing import Any
 from tillwatch.errors import RefusedError, UsageError
 from tillwatch.incident import telling
 from tillwatch.incident.telling import SYSTEM, entry
-from tillwatch.model.alert import AlertState, ChangeKind, Episode, EpisodeChange
+from tillwatch.model.alert import ChangeKind, Episode, EpisodeChange
 from tillwatch.model.incident import Component, Incident, IncidentState, Listener, Severity, TimelineEntry
-from tillwatch.model.labels import Labels
 from tillwatch.model.notice import Notice, NoticeKind
 
 #: A note longer than this is a file.
 MAX_NOTE_CHARACTERS = 10_000
+#: Changes that came together and each get a timeline entry of their own; the alerts themselves are all stored.
+MAX_TOLD_ONE_BY_ONE = 50
 
 #: Every kind of timeline entry this module and its neighbours write, with the keys of its data.
 TIMELINE_KINDS: Mapping[str, tuple[str, ...]] = {
@@ -33,6 +34,7 @@ TIMELINE_KINDS: Mapping[str, tuple[str, ...]] = {
     "alert_updated": ("alertname", "labels", "summary", "summary_zh", "cause", "source"),
     "alert_silent": ("alertname", "labels", "summary", "summary_zh", "cause", "source", "lease_until"),
     "alert_resolved": ("alertname", "labels", "summary", "summary_zh", "cause", "source", "ends_at"),
+    "alerts_more": ("what", "count"),
     "severity_raised": ("before", "after"),
     "folded": ("parent", "component"),
     "unfolded": ("parent", "reason"),
@@ -73,21 +75,13 @@ class Setting:
     muted: frozenset[int] = frozenset()
 
 
-def severity_of(labels: Labels) -> Severity:
-    """The severity an alert states. Unknown words count as a warning: too loud is better than lost."""
-    try:
-        return Severity(labels.get("severity", "").lower())
-    except ValueError:
-        return Severity.WARNING
-
-
 def begin(component: Component, episode: Episode, now: datetime) -> Incident:
     """An incident about `component` that has not taken in its first alert yet; its version is 0."""
     return Incident(
         id=0,
         component=component,
         state=IncidentState.OPEN,
-        severity=severity_of(episode.labels),
+        severity=Severity.of(episode.labels),
         title="",
         opened_at=now,
         version=0,
@@ -95,24 +89,23 @@ def begin(component: Component, episode: Episode, now: datetime) -> Incident:
 
 
 def absorb(
-    incident: Incident, episodes: Sequence[Episode], changes: Sequence[EpisodeChange], setting: Setting
+    incident: Incident, live: Sequence[Episode], changes: Sequence[EpisodeChange], setting: Setting, *, ever: int = 0
 ) -> Outcome:
-    """Take in `changes` of the incident's alerts. `episodes` are all its alerts as they are now.
+    """Take in `changes` of the incident's alerts. `live` are the worst of its alerts that live, none when none lives.
 
-    1. Every change becomes a timeline entry, unless it is only a newer measurement.
-    2. No alert lives any more: resolved, and everybody who was told hears so.
+    1. Every change becomes a timeline entry, unless it is only a newer measurement; of many, MAX_TOLD_ONE_BY_ONE do.
+    2. No alert lives any more: resolved, and everybody who was told hears so. It had `ever` alerts in all.
     3. Otherwise title, evidence and money at risk follow the worst alerts that live; severity only ever rises.
     4. Whoever has to hear of it hears of it, in the rhythm of its route; under a folded incident nobody does.
     """
     now = setting.now
-    entries = [_alert_entry(change, now) for change in changes if _is_news(change)]
+    entries = _alert_entries([change for change in changes if _is_news(change)], now)
     if incident.version == 0:
         severity = incident.severity.value
         entries.insert(0, entry(now, "opened", component=str(incident.component), severity=severity))
-    live = [episode for episode in episodes if episode.is_live]
     if not live:
         reason = "every alert was ended by its own source"
-        return _resolved(incident, episodes, entries, now, actor=SYSTEM, reason=reason)
+        return _resolved(incident, ever, entries, now, actor=SYSTEM, reason=reason)
     described = _described(incident, live, setting.language)
     raised = incident.version > 0 and described.severity.rank < incident.severity.rank
     if raised:
@@ -206,8 +199,10 @@ def note(incident: Incident, actor: str, text: str, now: datetime) -> Outcome:
     return Outcome(incident=incident, entries=(entry(now, "note", actor=actor, text=text.strip()),))
 
 
-def resolve(incident: Incident, episodes: Sequence[Episode], actor: str, reason: str, now: datetime) -> Outcome:
-    """Close by hand what can never close by evidence, because its sources are gone.
+def resolve(
+    incident: Incident, firing: Sequence[str], actor: str, reason: str, now: datetime, *, ever: int = 0
+) -> Outcome:
+    """Close by hand what can never close by evidence, because its sources are gone. `firing` are names of alerts.
 
     Raises RefusedError while anything fires (only its own source ends it, and drift only a clean re-check) and when
     it is resolved already; UsageError without a reason.
@@ -215,13 +210,12 @@ def resolve(incident: Incident, episodes: Sequence[Episode], actor: str, reason:
     _must_be_open(incident, "resolved")
     if not reason.strip():
         raise UsageError("a reason is needed to resolve an incident by hand")
-    firing = sorted({episode.name for episode in episodes if episode.state is AlertState.FIRING})
     if firing:
         raise RefusedError(
             f"incident {incident.id} cannot be resolved by hand while alerts fire ({', '.join(firing)}); it resolves "
             "by itself when their checks succeed again: mend the cause, then run the check or the audit"
         )
-    return _resolved(incident, episodes, [], now, actor=actor, reason=reason.strip())
+    return _resolved(incident, ever, [], now, actor=actor, reason=reason.strip())
 
 
 #: Changes that whoever was told before is told of. An end of one alert among several is not: the end of all is.
@@ -250,6 +244,16 @@ def _is_news(change: EpisodeChange) -> bool:
     return change.episode.source == "audit" and before.get("summary") != after.get("summary")
 
 
+def _alert_entries(changes: Sequence[EpisodeChange], now: datetime) -> list[TimelineEntry]:
+    """One entry for each change; of a storm the first ones and how many more, or nobody could read the timeline."""
+    entries = [_alert_entry(change, now) for change in changes[:MAX_TOLD_ONE_BY_ONE]]
+    for kind, word in _ENTRY_KINDS.items():
+        more = sum(1 for change in changes[MAX_TOLD_ONE_BY_ONE:] if change.kind is kind)
+        if more:
+            entries.append(entry(now, "alerts_more", what=word, count=more))
+    return entries
+
+
 def _alert_entry(change: EpisodeChange, now: datetime) -> TimelineEntry:
     episode = change.episode
     data: dict[str, Any] = {
@@ -273,10 +277,10 @@ def _described(incident: Incident, live: Sequence[Episode], language: str) -> In
     When only milder alerts are left, the words of what gave the incident its severity stay: while an ERP comes back,
     its incident does not turn into one about the last audit that still waits.
     """
-    worst = min((severity_of(episode.labels) for episode in live), key=lambda severity: severity.rank)
+    worst = min((Severity.of(episode.labels) for episode in live), key=lambda severity: severity.rank)
     if incident.version > 0 and worst.rank > incident.severity.rank:
         return replace(incident, value_at_risk=_value_at_risk(live))
-    main = min(live, key=lambda episode: (severity_of(episode.labels).rank, episode.starts_at, episode.id))
+    main = min(live, key=lambda episode: (Severity.of(episode.labels).rank, episode.starts_at, episode.id))
     plain = (
         main.annotations.get("summary") or main.annotations.get("description") or f"{main.name}: {incident.component}"
     )
@@ -304,7 +308,7 @@ def _value_at_risk(live: Iterable[Episode]) -> Decimal | None:
 
 def _resolved(
     incident: Incident,
-    episodes: Sequence[Episode],
+    ever: int,
     entries: Sequence[TimelineEntry],
     now: datetime,
     *,
@@ -313,7 +317,7 @@ def _resolved(
 ) -> Outcome:
     ended = replace(incident, state=IncidentState.RESOLVED, resolved_at=now, version=incident.version + 1)
     told = telling.all_over(ended, now)
-    end = entry(now, "resolved", actor=actor, reason=reason, alerts=len(episodes))
+    end = entry(now, "resolved", actor=actor, reason=reason, alerts=ever)
     return Outcome(
         incident=told.incident,
         entries=(*entries, end, *told.entries),

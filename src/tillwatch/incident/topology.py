@@ -42,6 +42,15 @@ class Topology:
             **{("audit", one.id): _named(interface=one.interface) for one in config.audits},
         }
         self._hosts = {system.id for system in config.systems if system.source == HOST_SOURCE}
+        dependents: dict[Component, set[Component]] = {}
+        declared = [Component(kind=ComponentKind.INTERFACE, id=one.id) for one in config.interfaces]
+        for system in config.systems:
+            kind = ComponentKind.HOST if system.id in self._hosts else ComponentKind.SYSTEM
+            declared.append(Component(kind=kind, id=system.id))
+        for below in declared:
+            for above in self.dependencies(below):
+                dependents.setdefault(above, set()).add(below)
+        self._dependents = {above: frozenset(below) for above, below in dependents.items()}
 
     def component_of(self, labels: Labels) -> Component:
         """What an alert is about: interface, else system or host, else site, else the chain.
@@ -73,6 +82,10 @@ class Topology:
         if component.kind in {ComponentKind.SYSTEM, ComponentKind.HOST}:
             return _components(ComponentKind.SITE, [self._site_of_system.get(component.id, "")])
         return ()
+
+    def dependents(self, component: Component) -> frozenset[Component]:
+        """What may fold under `component`: the declared systems and interfaces that need it."""
+        return self._dependents.get(component, frozenset())
 
     def parent_of(
         self, component: Component, alerts: Iterable[Episode], live: Mapping[Component, Iterable[Episode]]

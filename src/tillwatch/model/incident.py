@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from tillwatch.model.labels import Labels
+
 
 class Severity(enum.StrEnum):
     CRITICAL = "critical"
@@ -15,7 +17,16 @@ class Severity(enum.StrEnum):
     @property
     def rank(self) -> int:
         """0 is the worst."""
-        return ("critical", "warning", "info").index(self.value)
+        return _RANKS[self.value]
+
+    @classmethod
+    def of(cls, labels: Labels) -> "Severity":
+        """The severity an alert states. Unknown words count as a warning: too loud is better than lost."""
+        return _STATED.get(labels.get("severity", "").lower(), cls.WARNING)
+
+
+_RANKS = {severity.value: rank for rank, severity in enumerate(Severity)}
+_STATED = {severity.value: severity for severity in Severity}
 
 
 class IncidentState(enum.StrEnum):

@@ -1,19 +1,43 @@
 """Alert episodes and the quarantine."""
 
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, RowMapping, bindparam, delete, func, insert, literal_column, or_, select, update
 
 from tillwatch.model.alert import AlertState, Episode
+from tillwatch.model.incident import Severity
+from tillwatch.store.numbers import reserve
 from tillwatch.store.tables.alerts import episodes, quarantine
 
 #: Parameters of one statement; SQLite refuses more than 32 766.
 _MAX_IN_ONE_STATEMENT = 500
 #: Built once: a storm adds thousands.
 _INSERT = insert(episodes)
+_ATTACH = update(episodes).where(episodes.c.id == bindparam("row")).values(incident=bindparam("to"))
+#: Of one incident's live alerts so many are weighed for its title, evidence and receivers.
+MAX_WEIGHED = 25
+#: Audits about one component; more would be a mistake in the files.
+MAX_AUDITS = 1_000
+#: Written out, not bound: only then do the databases see that the index of live alerts fits.
+_LIVE = episodes.c.state != literal_column(f"'{AlertState.RESOLVED.value}'")
+_WEIGHT = (episodes.c.rank, episodes.c.starts_at, episodes.c.id)
+_COUNT_LIVE = (
+    select(episodes.c.incident, func.count())
+    .where(episodes.c.incident.in_(bindparam("incidents", expanding=True)), _LIVE)
+    .group_by(episodes.c.incident)
+)
+_LIVE_OF_SMALL = (
+    select(episodes).where(episodes.c.incident.in_(bindparam("incidents", expanding=True)), _LIVE).order_by(*_WEIGHT)
+)
+_WORST = select(episodes).where(episodes.c.incident == bindparam("of"), _LIVE).order_by(*_WEIGHT).limit(MAX_WEIGHED)
+_AUDITS = (
+    select(episodes)
+    .where(episodes.c.incident == bindparam("of"), _LIVE, episodes.c.source == "audit")
+    .order_by(*_WEIGHT)
+    .limit(MAX_AUDITS)
+)
 #: A poison body is kept to find its sender, not to be replayed.
 MAX_QUARANTINED_CHARACTERS = 65_536
 #: The oldest beyond this are dropped; the count of all that ever arrived is in the metrics.
@@ -38,21 +62,31 @@ def known(
     return list(found.values())
 
 
-def add(connection: Connection, family: str, episode: Episode) -> Episode:
-    """Store a new episode; the one returned has its id."""
-    row = {
-        "family": family,
-        "fingerprint": episode.fingerprint,
-        "alertname": episode.name,
-        "labels": dict(episode.labels),
-        "starts_at": episode.starts_at,
-        "incident": episode.incident,
-        **_changing(episode),
-    }
-    inserted = connection.execute(_INSERT, row)
-    key = inserted.inserted_primary_key
-    assert key is not None
-    return replace(episode, id=key[0])
+def numbers(connection: Connection, count: int) -> list[int]:
+    """Numbers for episodes to `add` in this transaction."""
+    return reserve(connection, episodes, count)
+
+
+def add(connection: Connection, family: str, new: Sequence[Episode]) -> None:
+    """Store new episodes under the numbers they carry."""
+    if new:
+        connection.execute(
+            _INSERT,
+            [
+                {
+                    "id": episode.id,
+                    "family": family,
+                    "fingerprint": episode.fingerprint,
+                    "alertname": episode.name,
+                    "rank": Severity.of(episode.labels).rank,
+                    "labels": dict(episode.labels),
+                    "starts_at": episode.starts_at,
+                    "incident": episode.incident,
+                    **_changing(episode),
+                }
+                for episode in new
+            ],
+        )
 
 
 def save(connection: Connection, changed: Sequence[Episode]) -> None:
@@ -65,10 +99,10 @@ def save(connection: Connection, changed: Sequence[Episode]) -> None:
         )
 
 
-def attach(connection: Connection, ids: Sequence[int], incident: int) -> None:
-    """Say which incident these episodes belong to."""
-    for chunk in _chunks(ids):
-        connection.execute(update(episodes).where(episodes.c.id.in_(chunk)).values(incident=incident))
+def attach(connection: Connection, placed: Mapping[int, int]) -> None:
+    """Say which incident (the values) these episodes (the keys) belong to."""
+    if placed:
+        connection.execute(_ATTACH, [{"row": id, "to": incident} for id, incident in placed.items()])
 
 
 def lapsed(connection: Connection, now: datetime, limit: int) -> list[Episode]:
@@ -108,6 +142,43 @@ def of_incidents(connection: Connection, incidents: Collection[int]) -> dict[int
             assert episode.incident is not None
             found[episode.incident].append(episode)
     return found
+
+
+def live_of_incidents(connection: Connection, incidents: Collection[int]) -> dict[int, list[Episode]]:
+    """The live episodes of each incident that say what it is about: the worst ones, the oldest of equal ones first.
+
+    At most MAX_WEIGHED of one incident, and all of our own audits beside them, for their money. A storm of ten thousand
+    alerts in one incident is then no slower to add to than a handful. None for an incident means that none lives.
+    """
+    found: dict[int, list[Episode]] = {incident: [] for incident in incidents}
+    small = [id for id, count in _live_counts(connection, incidents).items() if count <= MAX_WEIGHED]
+    for chunk in _chunks(sorted(small)):
+        for row in connection.execute(_LIVE_OF_SMALL, {"incidents": chunk}).mappings():
+            found[row["incident"]].append(_episode(row))
+    for incident in set(found).difference(small):
+        both = [*connection.execute(_WORST, {"of": incident}).mappings()]
+        both += connection.execute(_AUDITS, {"of": incident}).mappings()
+        found[incident] = list({row["id"]: _episode(row) for row in both}.values())
+    return found
+
+
+def count_of_incidents(connection: Connection, incidents: Collection[int]) -> dict[int, int]:
+    """How many episodes each incident has had."""
+    query = select(episodes.c.incident, func.count()).where(episodes.c.incident.in_(incidents))
+    return {row[0]: row[1] for row in connection.execute(query.group_by(episodes.c.incident))}
+
+
+def firing_names(connection: Connection, incident: int) -> list[str]:
+    """The names of the alerts of an incident that fire, each once."""
+    firing = (episodes.c.incident == incident, episodes.c.state == AlertState.FIRING.value)
+    return sorted(connection.execute(select(episodes.c.alertname).where(*firing).distinct()).scalars())
+
+
+def _live_counts(connection: Connection, incidents: Collection[int]) -> dict[int, int]:
+    counts: dict[int, int] = {}
+    for chunk in _chunks(sorted(incidents)):
+        counts.update({row[0]: row[1] for row in connection.execute(_COUNT_LIVE, {"incidents": chunk})})
+    return counts
 
 
 def set_aside(connection: Connection, *, source: str, reason: str, body: str, now: datetime) -> None:

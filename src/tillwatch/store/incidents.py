@@ -1,11 +1,11 @@
 """Incidents, their timelines, and the document of `incident show`."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, func, insert, select, update
+from sqlalchemy import Connection, RowMapping, bindparam, func, insert, literal_column, select, update
 
 from tillwatch.errors import UsageError
 from tillwatch.model.alert import Episode
@@ -21,21 +21,43 @@ from tillwatch.model.incident import (
 )
 from tillwatch.model.notice import DeliveryRecord
 from tillwatch.store import alerts, outbox
+from tillwatch.store.numbers import reserve
 from tillwatch.store.tables.incidents import incidents
 from tillwatch.store.tables.incidents import timeline as entries
 
+_INSERT = insert(incidents)
+_UPDATE = update(incidents).where(incidents.c.id == bindparam("row"))
+_APPEND = insert(entries)
+#: Written out, not bound: only then do the databases see that the index of open components fits.
+_OPEN = incidents.c.state != literal_column(f"'{IncidentState.RESOLVED.value}'")
+_SEVERAL = select(incidents).where(incidents.c.id.in_(bindparam("ids", expanding=True)))
+_OUTLINE = select(incidents.c.id, incidents.c.component, incidents.c.parent)
+_OUTLINES = _OUTLINE.where(_OPEN).order_by(incidents.c.id)
+_ABOUT = _OUTLINE.where(_OPEN, incidents.c.component.in_(bindparam("components", expanding=True)))
+_AMONG = _OUTLINE.where(_OPEN, incidents.c.id.in_(bindparam("ids", expanding=True)))
+_above = incidents.alias("above")
+_ORPHANS = (
+    _OUTLINE.join(_above, _above.c.id == incidents.c.parent)
+    .where(_OPEN, incidents.c.parent.is_not(None), _above.c.state == IncidentState.RESOLVED.value)
+    .order_by(incidents.c.id)
+)
 
-def add(connection: Connection, incident: Incident) -> Incident:
-    """Store a new incident; the one returned has its number."""
-    inserted = connection.execute(insert(incidents).values(**_values(incident)))
-    key = inserted.inserted_primary_key
-    assert key is not None
-    return replace(incident, id=key[0])
+
+def numbers(connection: Connection, count: int) -> list[int]:
+    """Numbers for incidents to `add` in this transaction."""
+    return reserve(connection, incidents, count)
 
 
-def save(connection: Connection, incident: Incident) -> None:
-    """Store an incident that is there already, whole."""
-    connection.execute(update(incidents).where(incidents.c.id == incident.id).values(**_values(incident)))
+def add(connection: Connection, new: Sequence[Incident]) -> None:
+    """Store new incidents under the numbers they carry."""
+    if new:
+        connection.execute(_INSERT, [{"id": incident.id, **_values(incident)} for incident in new])
+
+
+def save(connection: Connection, changed: Sequence[Incident]) -> None:
+    """Store incidents that are there already, whole."""
+    if changed:
+        connection.execute(_UPDATE, [{"row": incident.id, **_values(incident)} for incident in changed])
 
 
 def get(connection: Connection, id: int) -> Incident:
@@ -44,6 +66,12 @@ def get(connection: Connection, id: int) -> Incident:
     if row is None:
         raise UsageError(f"there is no incident {id}; 'tillwatch incident list' shows what there is")
     return _incident(row)
+
+
+def get_all(connection: Connection, ids: Collection[int]) -> dict[int, Incident]:
+    """Those of the incidents that exist, by number."""
+    rows = connection.execute(_SEVERAL, {"ids": sorted(ids)}).mappings()
+    return {row["id"]: _incident(row) for row in rows}
 
 
 def find_open(connection: Connection, component: Component) -> Incident | None:
@@ -71,14 +99,27 @@ class Outline:
 
 def outlines(connection: Connection) -> list[Outline]:
     """Every open incident in outline, oldest first."""
-    query = (
-        select(incidents.c.id, incidents.c.component, incidents.c.parent)
-        .where(incidents.c.state != IncidentState.RESOLVED.value)
-        .order_by(incidents.c.id)
-    )
+    return _outlines(connection, _OUTLINES)
+
+
+def outlines_of(connection: Connection, components: Collection[Component], ids: Collection[int] = ()) -> list[Outline]:
+    """The open incidents about one of `components`, or among `ids`, in outline."""
+    found = _outlines(connection, _ABOUT, components=sorted(str(component) for component in components))
+    known = {outline.id for outline in found}
+    if others := sorted(id for id in ids if id not in known):
+        found += _outlines(connection, _AMONG, ids=others)
+    return found
+
+
+def orphans(connection: Connection) -> list[Outline]:
+    """Open incidents folded under one that is over."""
+    return _outlines(connection, _ORPHANS)
+
+
+def _outlines(connection: Connection, query: Any, **values: Any) -> list[Outline]:
     return [
         Outline(id=id, component=Component.parse(component), parent=parent)
-        for id, component, parent in connection.execute(query)
+        for id, component, parent in connection.execute(query, values)
     ]
 
 
@@ -117,14 +158,14 @@ def due(connection: Connection, now: datetime, *, limit: int) -> list[Incident]:
     return [_incident(row) for row in connection.execute(query).mappings()]
 
 
-def append(connection: Connection, incident: int, news: Sequence[TimelineEntry]) -> None:
-    """Add entries to the end of a timeline. There is no function to change or remove one."""
+def append(connection: Connection, news: Sequence[tuple[int, TimelineEntry]]) -> None:
+    """Add entries to the ends of timelines. There is no function to change or remove one."""
     if news:
         connection.execute(
-            insert(entries),
+            _APPEND,
             [
                 {"incident": incident, "at": entry.at, "kind": entry.kind, "actor": entry.actor, "data": entry.data}
-                for entry in news
+                for incident, entry in news
             ],
         )
 

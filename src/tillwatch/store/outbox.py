@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, Select, and_, func, insert, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from tillwatch.model.notice import Attempt, DeliveryRecord, DeliveryState, Notice, NoticeKind
 from tillwatch.store.tables.outbox import outbox, outbox_attempts
@@ -17,44 +18,34 @@ from tillwatch.store.tables.outbox import outbox, outbox_attempts
 MAX_CANDIDATES = 1_000
 
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+_NEW = {
+    "state": DeliveryState.PENDING.value,
+    "lease_owner": "",
+    "epoch": 0,
+    "begun": False,
+    "attempts": 0,
+    "unknown_results": 0,
+    "possible_repeat": False,
+    "code": "",
+    "detail": "",
+}
+_ENQUEUE = {
+    name: dialect.insert(outbox).values(_NEW).on_conflict_do_nothing(index_elements=["key"])
+    for name, dialect in {"sqlite": sqlite, "postgresql": postgresql}.items()
+}
 _OPEN = (DeliveryState.PENDING.value, DeliveryState.SENDING.value)
 
 
 def enqueue(connection: Connection, notice: Notice, now: datetime | None = None) -> int:
     """Write one row per channel; rows that are there already stay as they are. Returns how many are new."""
-    created = now or notice.not_before
-    new = 0
-    for channel in dict.fromkeys(notice.channels):
-        key = notice.key(channel)
-        if connection.execute(select(outbox.c.id).where(outbox.c.key == key)).first():
-            continue
-        connection.execute(
-            insert(outbox).values(
-                key=key,
-                kind=notice.kind.value,
-                incident=notice.incident,
-                version=notice.version,
-                repeat=notice.repeat,
-                priority=notice.priority,
-                receiver=notice.receiver,
-                channel=channel,
-                text=dict(notice.text),
-                state=DeliveryState.PENDING.value,
-                created_at=created,
-                not_before=notice.not_before,
-                lease_owner="",
-                epoch=0,
-                begun=False,
-                touched_at=now or _LONG_AGO,
-                attempts=0,
-                unknown_results=0,
-                possible_repeat=False,
-                code="",
-                detail="",
-            )
-        )
-        new += 1
-    return new
+    statement = _ENQUEUE[connection.dialect.name]
+    return sum(connection.execute(statement, row).rowcount for row in _rows([notice], now))
+
+
+def enqueue_all(connection: Connection, notices: Sequence[Notice], now: datetime | None = None) -> None:
+    """As `enqueue`, for several notices at once."""
+    if rows := _rows(notices, now):
+        connection.execute(_ENQUEUE[connection.dialect.name], rows)
 
 
 def claim(
@@ -330,3 +321,26 @@ def _delivery(row: RowMapping, log: tuple[Attempt, ...]) -> DeliveryRecord:
         lease_until=row["lease_until"],
         log=log,
     )
+
+
+def _rows(notices: Sequence[Notice], now: datetime | None) -> list[dict[str, Any]]:
+    """One row for each notice and channel, each key once."""
+    rows = {
+        notice.key(channel): {
+            "key": notice.key(channel),
+            "kind": notice.kind.value,
+            "incident": notice.incident,
+            "version": notice.version,
+            "repeat": notice.repeat,
+            "priority": notice.priority,
+            "receiver": notice.receiver,
+            "channel": channel,
+            "text": dict(notice.text),
+            "created_at": now or notice.not_before,
+            "not_before": notice.not_before,
+            "touched_at": now or _LONG_AGO,
+        }
+        for notice in notices
+        for channel in notice.channels
+    }
+    return list(rows.values())

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -275,7 +276,9 @@ def test_one_open_incident_for_each_component_whatever_is_written(
     router = make_router(database)
     router.fire(erp_down(router.clock.now()))
     with pytest.raises(Exception, match=r"(?i)unique"):
-        router.database.write(lambda connection: incidents.add(connection, incidents.get(connection, 1)))
+        router.database.write(
+            lambda connection: incidents.add(connection, [replace(incidents.get(connection, 1), id=2)])
+        )
 
 
 def test_an_alert_from_outside_without_any_known_label_still_becomes_an_incident(router: Router) -> None:

@@ -1,6 +1,6 @@
 """Alert episodes, and what arrived but could not be understood."""
 
-from sqlalchemy import Column, ForeignKey, Index, String, Table, Text, UniqueConstraint
+from sqlalchemy import Column, ForeignKey, Index, Integer, String, Table, Text, UniqueConstraint, text
 
 from tillwatch.store.tables.base import metadata
 from tillwatch.store.types import JsonDocument, RowId, UtcDateTime
@@ -14,6 +14,8 @@ episodes = Table(
     Column("fingerprint", String, nullable=False),
     Column("source", String, nullable=False),
     Column("alertname", String, nullable=False),
+    # Of the severity in the labels; 0 is the worst.
+    Column("rank", Integer, nullable=False),
     Column("labels", JsonDocument, nullable=False),
     Column("annotations", JsonDocument, nullable=False),
     Column("starts_at", UtcDateTime, nullable=False),
@@ -26,7 +28,17 @@ episodes = Table(
     Column("evidence", JsonDocument, nullable=False),
     UniqueConstraint("family", "fingerprint", "starts_at"),
     Index(None, "state", "lease_until"),
-    Index(None, "incident"),
+    Index(None, "incident", "source"),
+    # The worst live alerts of an incident, found without reading the others.
+    Index(
+        "ix_episodes_live",
+        "incident",
+        "rank",
+        "starts_at",
+        "id",
+        sqlite_where=text("state != 'resolved'"),
+        postgresql_where=text("state != 'resolved'"),
+    ),
     sqlite_autoincrement=True,
 )
 

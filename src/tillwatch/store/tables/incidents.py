@@ -29,6 +29,7 @@ incidents = Table(
     Column("next_at", UtcDateTime),
     Index(None, "next_at"),
     Index(None, "state", "id"),
+    Index(None, "parent"),
     # One open incident for each component, whatever any process does.
     Index(
         "uq_incidents_open_component",

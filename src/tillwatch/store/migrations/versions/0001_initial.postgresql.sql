@@ -63,6 +63,8 @@ CREATE TABLE incidents (
 
 CREATE INDEX ix_incidents_next_at ON incidents (next_at);
 
+CREATE INDEX ix_incidents_parent ON incidents (parent);
+
 CREATE INDEX ix_incidents_state_id ON incidents (state, id);
 
 CREATE UNIQUE INDEX uq_incidents_open_component ON incidents (component) WHERE state != 'resolved';
@@ -226,6 +228,7 @@ CREATE TABLE episodes (
 	fingerprint VARCHAR NOT NULL,
 	source VARCHAR NOT NULL,
 	alertname VARCHAR NOT NULL,
+	rank INTEGER NOT NULL,
 	labels TEXT NOT NULL,
 	annotations TEXT NOT NULL,
 	starts_at TIMESTAMP WITH TIME ZONE NOT NULL,
@@ -241,7 +244,9 @@ CREATE TABLE episodes (
 	CONSTRAINT fk_episodes_incident FOREIGN KEY(incident) REFERENCES incidents (id)
 );
 
-CREATE INDEX ix_episodes_incident ON episodes (incident);
+CREATE INDEX ix_episodes_incident_source ON episodes (incident, source);
+
+CREATE INDEX ix_episodes_live ON episodes (incident, rank, starts_at, id) WHERE state != 'resolved';
 
 CREATE INDEX ix_episodes_state_lease_until ON episodes (state, lease_until);
 
