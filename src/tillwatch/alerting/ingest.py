@@ -11,6 +11,7 @@ from tillwatch.alerting import heartbeat, wire
 from tillwatch.alerting.episodes import Effect, family, receive
 from tillwatch.alerting.leases import lapse
 from tillwatch.clock import Clock
+from tillwatch.errors import StoreError
 from tillwatch.metrics import Metrics
 from tillwatch.model.alert import Alert, ChangeKind, Episode, EpisodeChange
 from tillwatch.store import alerts as store
@@ -86,41 +87,34 @@ class Ingest:
         return self._fold(connection, alerts, now)
 
     def _store(self, parsed: wire.Parsed, source: str, now: datetime) -> IngestReceipt:
-        def job(connection: Connection) -> IngestReceipt:
-            for poison in parsed.poison:
-                store.set_aside(connection, source=source, reason=poison.reason, body=poison.body, now=now)
-            _, refused = self._apply(connection, parsed.alerts, now)
-            reasons = (*(poison.reason for poison in parsed.poison), *refused)
-            return IngestReceipt(stored=len(parsed.alerts) - len(refused), quarantined=len(reasons), reasons=reasons)
-
-        receipt = self._database.write(job)
+        """All at once; when something in them breaks, one by one, so that only the broken one is set aside."""
+        try:
+            receipt = self._database.write(lambda connection: self._all(connection, parsed, source, now))
+        except Exception as error:
+            if _is_trouble(error):
+                raise
+            receipt = self._database.write(lambda connection: self._each(connection, parsed, source, now))
         self._metrics.inc(_RECEIVED, receipt.stored, source=source, result="stored")
         self._metrics.inc(_RECEIVED, receipt.quarantined, source=source, result="quarantined")
         return receipt
 
-    def _apply(
-        self, connection: Connection, alerts: Sequence[Alert], now: datetime
-    ) -> tuple[list[EpisodeChange], list[str]]:
-        """All alerts at once; when something in them breaks, one by one, so that only the broken one is set aside."""
-        try:
-            with savepoint(connection):
-                return self._fold(connection, alerts, now), []
-        except Exception as error:
-            if _is_trouble(error):
-                raise
-        changes: list[EpisodeChange] = []
+    def _all(self, connection: Connection, parsed: wire.Parsed, source: str, now: datetime) -> IngestReceipt:
+        self._fold(connection, parsed.alerts, now)
+        return _receipt(connection, parsed, source, now)
+
+    def _each(self, connection: Connection, parsed: wire.Parsed, source: str, now: datetime) -> IngestReceipt:
         refused: list[str] = []
-        for alert in alerts:
+        for alert in parsed.alerts:
             try:
                 with savepoint(connection):
-                    changes += self._fold(connection, [alert], now)
+                    self._fold(connection, [alert], now)
             except Exception as error:
                 if _is_trouble(error):
                     raise
                 reason = f"alert '{alert.name}': {type(error).__name__}: {error}"
                 store.set_aside(connection, source=alert.source, reason=reason, body=_words(alert), now=now)
                 refused.append(reason)
-        return changes, refused
+        return _receipt(connection, parsed, source, now, refused)
 
     def _fold(self, connection: Connection, alerts: Sequence[Alert], now: datetime) -> list[EpisodeChange]:
         changes: list[EpisodeChange] = []
@@ -139,6 +133,15 @@ class Ingest:
         if told:
             self._on_changes(connection, told, now)
         return told
+
+
+def _receipt(
+    connection: Connection, parsed: wire.Parsed, source: str, now: datetime, refused: Sequence[str] = ()
+) -> IngestReceipt:
+    for poison in parsed.poison:
+        store.set_aside(connection, source=source, reason=poison.reason, body=poison.body, now=now)
+    reasons = (*(poison.reason for poison in parsed.poison), *refused)
+    return IngestReceipt(stored=len(parsed.alerts) - len(refused), quarantined=len(reasons), reasons=reasons)
 
 
 def _fold_family(connection: Connection, name: str, alerts: Sequence[Alert], now: datetime) -> list[EpisodeChange]:
@@ -175,7 +178,9 @@ def _change(effect: Effect) -> list[EpisodeChange]:
 
 def _is_trouble(error: Exception) -> bool:
     """True when the store failed, not the alert: then nothing of the batch may be taken for stored."""
-    return isinstance(error, DBAPIError) and not isinstance(error, DataError | IntegrityError)
+    if isinstance(error, DBAPIError):
+        return not isinstance(error, DataError | IntegrityError)
+    return isinstance(error, StoreError)
 
 
 def _words(alert: Alert) -> str:

@@ -85,30 +85,37 @@ class IncidentDesk:
             if incident is not None:
                 attached = replace(change, episode=replace(change.episode, incident=incident))
                 by_incident.setdefault(incident, []).append(attached)
-        placement.write()
-        self._absorb(connection, by_incident, placement.silences, now)
+        self._absorb(connection, by_incident, placement, now)
         touched = {by_component[one.episode.id] for one in changes if one.kind is not ChangeKind.UPDATED}
-        self._refold(connection, placement, touched, now)
+        closed = any(change.kind is ChangeKind.RESOLVED for change in changes)
+        self._refold(connection, placement, touched, now, closed=closed)
         self._mind_silences(connection, by_incident, placement.silences, now)
 
     def _absorb(
         self,
         connection: Connection,
         by_incident: Mapping[int, Sequence[EpisodeChange]],
-        muting: Sequence[Silence],
+        placement: Placement,
         now: datetime,
     ) -> None:
-        known = store.get_all(connection, by_incident)
-        live = alerts.live_of_incidents(connection, by_incident)
-        ever = alerts.count_of_incidents(connection, [id for id in by_incident if not live[id]])
+        begun = placement.unwritten()
+        older = [id for id in by_incident if id not in begun]
+        known = {**begun, **store.get_all(connection, older)}
+        placement.attach(older)
+        live = {id: alerts.worst({one.episode.id: one.episode for one in by_incident[id]}.values()) for id in begun}
+        live |= alerts.live_of_incidents(connection, older)
+        ever = alerts.count_of_incidents(connection, [id for id in older if not live[id]])
         outcomes = []
         for id, mine in by_incident.items():
-            setting = self._setting([*live[id], *(one.episode for one in mine)], muting, now)
+            setting = self._setting([*live[id], *(one.episode for one in mine)], placement.silences, now)
             outcome = state.absorb(known[id], live[id], mine, setting, ever=ever.get(id, 0))
             if any(change.kind is not ChangeKind.RESOLVED for change in mine):
                 outcome = self._with_runbooks(outcome, live[id], now)
             outcomes.append(outcome)
-        self._keep(connection, outcomes, now)
+        store.add(connection, [one.incident for one in outcomes if one.incident.id in begun])
+        store.save(connection, [one.incident for one in outcomes if one.incident.id not in begun])
+        placement.attach(begun)
+        self._tell(connection, outcomes, now)
 
     def tick(self, now: datetime) -> int:
         """Write the reminders that are due. Returns how many incidents were reminded of. Call it every few seconds."""
@@ -170,7 +177,7 @@ class IncidentDesk:
             self._keep(connection, [outcome], now)
             if refold:
                 touched = {incident.component}
-                self._refold(connection, Placement(connection, self._topology, (), (), now), touched, now)
+                self._refold(connection, Placement(connection, self._topology, (), (), now), touched, now, closed=True)
             return outcome.incident
 
         return self._database.write(job)
@@ -178,6 +185,9 @@ class IncidentDesk:
     def _keep(self, connection: Connection, outcomes: Sequence[Outcome], now: datetime) -> None:
         """Store what happened to several incidents, each in there once."""
         store.save(connection, [outcome.incident for outcome in outcomes])
+        self._tell(connection, outcomes, now)
+
+    def _tell(self, connection: Connection, outcomes: Sequence[Outcome], now: datetime) -> None:
         store.append(connection, [(outcome.incident.id, one) for outcome in outcomes for one in outcome.entries])
         for outcome in outcomes:
             for kind in outcome.withdrawn:
@@ -186,9 +196,15 @@ class IncidentDesk:
             self._enqueue(connection, notices, now)
 
     def _refold(
-        self, connection: Connection, placement: Placement, touched: Collection[Component], now: datetime
+        self,
+        connection: Connection,
+        placement: Placement,
+        touched: Collection[Component],
+        now: datetime,
+        *,
+        closed: bool,
     ) -> None:
-        for incident, parent in placement.moves(touched):
+        for incident, parent in placement.moves(touched, closed=closed):
             if parent is not None:
                 self._keep(connection, [state.fold(incident, parent, now)], now)
                 continue

@@ -1,7 +1,6 @@
 """Which incident a change belongs to, and which incidents the present situation folds, read from the store."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -37,8 +36,8 @@ class Placement:
         self._open = {outline.component: outline.id for outline in outlines}
         self._ids = set(self._open.values())
         self._placed: dict[int, int] = {}
-        self._unwritten: dict[int, int] = {}
-        self._new: list[Incident] = []
+        self._unattached: dict[int, int] = {}
+        self._new: dict[int, Incident] = {}
         opening = {
             component
             for change, component in zip(changes, components, strict=True)
@@ -63,31 +62,41 @@ class Placement:
         found = self._open.get(component) or self._explaining(component, episode)
         if found is None:
             found = next(self._numbers)
-            self._new.append(replace(state.begin(component, episode, self._now), id=found))
+            self._new[found] = state.begin(found, component, episode, self._now)
             self._open[component] = found
             self._ids.add(found)
-        self._unwritten[episode.id] = found
+        self._unattached[episode.id] = found
         self._placed[episode.id] = found
         return found
 
-    def write(self) -> None:
-        """Store the new incidents and which one the placed alerts belong to; called before the store is asked again."""
-        store.add(self._connection, self._new)
-        alerts.attach(self._connection, self._unwritten)
-        self._new = []
-        self._unwritten = {}
+    def unwritten(self) -> dict[int, Incident]:
+        """Incidents that have just begun, by number; the caller stores them and then calls `attach`."""
+        begun, self._new = self._new, {}
+        return begun
 
-    def moves(self, touched: Collection[Component]) -> list[tuple[Incident, Incident | None]]:
-        """Incidents that, after `touched` changed, fold under another one (the second), or unfold (None)."""
+    def attach(self, incidents: Collection[int]) -> None:
+        """Store which of `incidents` the placed alerts belong to; these must be stored already."""
+        mine = {id: to for id, to in self._unattached.items() if to in incidents}
+        alerts.attach(self._connection, mine)
+        for id in mine:
+            del self._unattached[id]
+
+    def moves(self, touched: Collection[Component], *, closed: bool) -> list[tuple[Incident, Incident | None]]:
+        """Incidents that, after `touched` changed, fold under another one (the second), or unfold (None).
+
+        When none can have been `closed`, none can have left others under it.
+        """
         # What depends on nothing folds under nothing: its alerts, perhaps thousands, need not be read.
         movable = {one for one in touched if self._topology.dependencies(one)}
         movable |= {below for one in touched for below in self._topology.dependents(one)}
+        if not (movable or closed):
+            return []
         open_now = store.outlines_of(
             self._connection, movable | {above for one in movable for above in self._topology.dependencies(one)}
         )
         by_component = {outline.component: outline for outline in open_now}
         candidates = [outline for outline in open_now if outline.component in movable]
-        for orphan in store.orphans(self._connection):
+        for orphan in store.orphans(self._connection) if closed else ():
             if orphan.component not in movable:
                 candidates.append(orphan)
                 concerned = [orphan.component, *self._topology.dependencies(orphan.component)]
@@ -111,7 +120,8 @@ class Placement:
     def _explaining(self, component: Component, episode: Episode) -> int | None:
         if episode.name not in FOLDING:
             return None
-        self.write()
+        store.add(self._connection, list(self.unwritten().values()))
+        self.attach(self._ids)
         for above in self._topology.dependencies(component):
             found = self._open.get(above)
             if found is None:

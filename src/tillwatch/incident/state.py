@@ -75,10 +75,10 @@ class Setting:
     muted: frozenset[int] = frozenset()
 
 
-def begin(component: Component, episode: Episode, now: datetime) -> Incident:
+def begin(id: int, component: Component, episode: Episode, now: datetime) -> Incident:
     """An incident about `component` that has not taken in its first alert yet; its version is 0."""
     return Incident(
-        id=0,
+        id=id,
         component=component,
         state=IncidentState.OPEN,
         severity=Severity.of(episode.labels),

@@ -4,6 +4,7 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 
 from tillwatch.model.labels import Labels, fingerprint
 
@@ -38,7 +39,7 @@ class Alert:
     #: Evidence for the incident (probe log, drift sample …); JSON values only.
     evidence: Mapping[str, object] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         return fingerprint(self.labels)
 

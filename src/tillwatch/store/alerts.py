@@ -8,13 +8,13 @@ from sqlalchemy import Connection, RowMapping, bindparam, delete, func, insert, 
 
 from tillwatch.model.alert import AlertState, Episode
 from tillwatch.model.incident import Severity
+from tillwatch.store.bulk import BulkInsert
 from tillwatch.store.numbers import reserve
 from tillwatch.store.tables.alerts import episodes, quarantine
 
 #: Parameters of one statement; SQLite refuses more than 32 766.
 _MAX_IN_ONE_STATEMENT = 500
-#: Built once: a storm adds thousands.
-_INSERT = insert(episodes)
+_INSERT = BulkInsert(episodes, [column.name for column in episodes.c])
 _ATTACH = update(episodes).where(episodes.c.id == bindparam("row")).values(incident=bindparam("to"))
 #: Of one incident's live alerts so many are weighed for its title, evidence and receivers.
 MAX_WEIGHED = 25
@@ -23,6 +23,11 @@ MAX_AUDITS = 1_000
 #: Written out, not bound: only then do the databases see that the index of live alerts fits.
 _LIVE = episodes.c.state != literal_column(f"'{AlertState.RESOLVED.value}'")
 _WEIGHT = (episodes.c.rank, episodes.c.starts_at, episodes.c.id)
+_KNOWN = select(episodes).where(
+    episodes.c.family == bindparam("family"),
+    episodes.c.fingerprint.in_(bindparam("prints", expanding=True)),
+    or_(_LIVE, episodes.c.starts_at.in_(bindparam("instants", expanding=True))),
+)
 _COUNT_LIVE = (
     select(episodes.c.incident, func.count())
     .where(episodes.c.incident.in_(bindparam("incidents", expanding=True)), _LIVE)
@@ -51,13 +56,8 @@ def known(
     found: dict[int, Episode] = {}
     for prints in _chunks(sorted(set(fingerprints))):
         for instants in _chunks(sorted(set(starts))):
-            rows = connection.execute(
-                select(episodes).where(
-                    episodes.c.family == family,
-                    episodes.c.fingerprint.in_(prints),
-                    or_(episodes.c.state != AlertState.RESOLVED.value, episodes.c.starts_at.in_(instants)),
-                )
-            ).mappings()
+            values = {"family": family, "prints": prints, "instants": instants}
+            rows = connection.execute(_KNOWN, values).mappings()
             found.update({row["id"]: _episode(row) for row in rows})
     return list(found.values())
 
@@ -69,24 +69,23 @@ def numbers(connection: Connection, count: int) -> list[int]:
 
 def add(connection: Connection, family: str, new: Sequence[Episode]) -> None:
     """Store new episodes under the numbers they carry."""
-    if new:
-        connection.execute(
-            _INSERT,
-            [
-                {
-                    "id": episode.id,
-                    "family": family,
-                    "fingerprint": episode.fingerprint,
-                    "alertname": episode.name,
-                    "rank": Severity.of(episode.labels).rank,
-                    "labels": dict(episode.labels),
-                    "starts_at": episode.starts_at,
-                    "incident": episode.incident,
-                    **_changing(episode),
-                }
-                for episode in new
-            ],
-        )
+    _INSERT.run(
+        connection,
+        [
+            {
+                "id": episode.id,
+                "family": family,
+                "fingerprint": episode.fingerprint,
+                "alertname": episode.name,
+                "rank": Severity.of(episode.labels).rank,
+                "labels": episode.labels,
+                "starts_at": episode.starts_at,
+                "incident": episode.incident,
+                **_changing(episode),
+            }
+            for episode in new
+        ],
+    )
 
 
 def save(connection: Connection, changed: Sequence[Episode]) -> None:
@@ -144,6 +143,16 @@ def of_incidents(connection: Connection, incidents: Collection[int]) -> dict[int
     return found
 
 
+def worst(of: Iterable[Episode]) -> list[Episode]:
+    """What `live_of_incidents` would find, if `of` were all the episodes of one incident."""
+    live = sorted(
+        (episode for episode in of if episode.is_live),
+        key=lambda episode: (Severity.of(episode.labels).rank, episode.starts_at, episode.id),
+    )
+    audits = [episode for episode in live[MAX_WEIGHED:] if episode.source == "audit"]
+    return [*live[:MAX_WEIGHED], *audits[:MAX_AUDITS]]
+
+
 def live_of_incidents(connection: Connection, incidents: Collection[int]) -> dict[int, list[Episode]]:
     """The live episodes of each incident that say what it is about: the worst ones, the oldest of equal ones first.
 
@@ -151,6 +160,8 @@ def live_of_incidents(connection: Connection, incidents: Collection[int]) -> dic
     alerts in one incident is then no slower to add to than a handful. None for an incident means that none lives.
     """
     found: dict[int, list[Episode]] = {incident: [] for incident in incidents}
+    if not found:
+        return found
     small = [id for id, count in _live_counts(connection, incidents).items() if count <= MAX_WEIGHED]
     for chunk in _chunks(sorted(small)):
         for row in connection.execute(_LIVE_OF_SMALL, {"incidents": chunk}).mappings():
@@ -164,6 +175,8 @@ def live_of_incidents(connection: Connection, incidents: Collection[int]) -> dic
 
 def count_of_incidents(connection: Connection, incidents: Collection[int]) -> dict[int, int]:
     """How many episodes each incident has had."""
+    if not incidents:
+        return {}
     query = select(episodes.c.incident, func.count()).where(episodes.c.incident.in_(incidents))
     return {row[0]: row[1] for row in connection.execute(query.group_by(episodes.c.incident))}
 

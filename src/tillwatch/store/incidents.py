@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, bindparam, func, insert, literal_column, select, update
+from sqlalchemy import Connection, RowMapping, bindparam, func, literal_column, select, update
 
 from tillwatch.errors import UsageError
 from tillwatch.model.alert import Episode
@@ -21,13 +21,14 @@ from tillwatch.model.incident import (
 )
 from tillwatch.model.notice import DeliveryRecord
 from tillwatch.store import alerts, outbox
+from tillwatch.store.bulk import BulkInsert
 from tillwatch.store.numbers import reserve
 from tillwatch.store.tables.incidents import incidents
 from tillwatch.store.tables.incidents import timeline as entries
 
-_INSERT = insert(incidents)
+_INSERT = BulkInsert(incidents, [column.name for column in incidents.c])
 _UPDATE = update(incidents).where(incidents.c.id == bindparam("row"))
-_APPEND = insert(entries)
+_APPEND = BulkInsert(entries, ["incident", "at", "kind", "actor", "data"])
 #: Written out, not bound: only then do the databases see that the index of open components fits.
 _OPEN = incidents.c.state != literal_column(f"'{IncidentState.RESOLVED.value}'")
 _SEVERAL = select(incidents).where(incidents.c.id.in_(bindparam("ids", expanding=True)))
@@ -50,8 +51,7 @@ def numbers(connection: Connection, count: int) -> list[int]:
 
 def add(connection: Connection, new: Sequence[Incident]) -> None:
     """Store new incidents under the numbers they carry."""
-    if new:
-        connection.execute(_INSERT, [{"id": incident.id, **_values(incident)} for incident in new])
+    _INSERT.run(connection, [{"id": incident.id, **_values(incident)} for incident in new])
 
 
 def save(connection: Connection, changed: Sequence[Incident]) -> None:
@@ -70,6 +70,8 @@ def get(connection: Connection, id: int) -> Incident:
 
 def get_all(connection: Connection, ids: Collection[int]) -> dict[int, Incident]:
     """Those of the incidents that exist, by number."""
+    if not ids:
+        return {}
     rows = connection.execute(_SEVERAL, {"ids": sorted(ids)}).mappings()
     return {row["id"]: _incident(row) for row in rows}
 
@@ -104,7 +106,8 @@ def outlines(connection: Connection) -> list[Outline]:
 
 def outlines_of(connection: Connection, components: Collection[Component], ids: Collection[int] = ()) -> list[Outline]:
     """The open incidents about one of `components`, or among `ids`, in outline."""
-    found = _outlines(connection, _ABOUT, components=sorted(str(component) for component in components))
+    names = sorted(str(component) for component in components)
+    found = _outlines(connection, _ABOUT, components=names) if names else []
     known = {outline.id for outline in found}
     if others := sorted(id for id in ids if id not in known):
         found += _outlines(connection, _AMONG, ids=others)
@@ -160,14 +163,13 @@ def due(connection: Connection, now: datetime, *, limit: int) -> list[Incident]:
 
 def append(connection: Connection, news: Sequence[tuple[int, TimelineEntry]]) -> None:
     """Add entries to the ends of timelines. There is no function to change or remove one."""
-    if news:
-        connection.execute(
-            _APPEND,
-            [
-                {"incident": incident, "at": entry.at, "kind": entry.kind, "actor": entry.actor, "data": entry.data}
-                for incident, entry in news
-            ],
-        )
+    _APPEND.run(
+        connection,
+        [
+            {"incident": incident, "at": entry.at, "kind": entry.kind, "actor": entry.actor, "data": entry.data}
+            for incident, entry in news
+        ],
+    )
 
 
 def timeline(connection: Connection, id: int) -> list[TimelineEntry]:

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, RowMapping, Select, and_, func, insert, or_, 
 from sqlalchemy.dialects import postgresql, sqlite
 
 from tillwatch.model.notice import Attempt, DeliveryRecord, DeliveryState, Notice, NoticeKind
+from tillwatch.store.bulk import BulkInsert
 from tillwatch.store.tables.outbox import outbox, outbox_attempts
 
 #: Looked at in one claim; a channel with a long queue must not hide the others for long.
@@ -29,23 +30,30 @@ _NEW = {
     "code": "",
     "detail": "",
 }
-_ENQUEUE = {
-    name: dialect.insert(outbox).values(_NEW).on_conflict_do_nothing(index_elements=["key"])
-    for name, dialect in {"sqlite": sqlite, "postgresql": postgresql}.items()
-}
+_DIALECTS = {"sqlite": sqlite, "postgresql": postgresql}
+_ENQUEUE = BulkInsert(
+    outbox,
+    [
+        *("key", "kind", "incident", "version", "repeat", "priority", "receiver", "channel", "text"),
+        *("created_at", "not_before", "touched_at", *_NEW),
+    ],
+    conflict=lambda dialect: _DIALECTS[dialect].insert(outbox).on_conflict_do_nothing(index_elements=["key"]),
+)
 _OPEN = (DeliveryState.PENDING.value, DeliveryState.SENDING.value)
 
 
 def enqueue(connection: Connection, notice: Notice, now: datetime | None = None) -> int:
     """Write one row per channel; rows that are there already stay as they are. Returns how many are new."""
-    statement = _ENQUEUE[connection.dialect.name]
-    return sum(connection.execute(statement, row).rowcount for row in _rows([notice], now))
+    rows = _rows([notice], now)
+    keys = [row["key"] for row in rows]
+    known = connection.execute(select(func.count()).where(outbox.c.key.in_(keys))).scalar_one()
+    enqueue_all(connection, [notice], now)
+    return len(keys) - int(known)
 
 
 def enqueue_all(connection: Connection, notices: Sequence[Notice], now: datetime | None = None) -> None:
     """As `enqueue`, for several notices at once."""
-    if rows := _rows(notices, now):
-        connection.execute(_ENQUEUE[connection.dialect.name], rows)
+    _ENQUEUE.run(connection, _rows(notices, now))
 
 
 def claim(
@@ -339,6 +347,7 @@ def _rows(notices: Sequence[Notice], now: datetime | None) -> list[dict[str, Any
             "created_at": now or notice.not_before,
             "not_before": notice.not_before,
             "touched_at": now or _LONG_AGO,
+            **_NEW,
         }
         for notice in notices
         for channel in notice.channels

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, delete, func, select
+from sqlalchemy import Connection, RowMapping, bindparam, delete, func, select
 
 from tillwatch.config.matcher import Matcher, matches_all, parse_matcher
 from tillwatch.store.tables.silences import quiet_incidents, silences
@@ -43,6 +43,14 @@ class Silence:
         return matches_all(self.matchers, labels)
 
 
+_ACTIVE = (
+    select(silences)
+    .where(silences.c.starts_at <= bindparam("now"), silences.c.ends_at > bindparam("now"))
+    .order_by(silences.c.id)
+)
+_QUIET = select(quiet_incidents.c.incident)
+
+
 def silenced_by(active: Iterable[Silence], labels: Mapping[str, str]) -> list[str]:
     """The ids of those among `active` that mute an alert with `labels`."""
     return [silence.id for silence in active if silence.mutes(labels)]
@@ -70,8 +78,7 @@ def find(connection: Connection, id: str) -> Silence | None:
 
 def active(connection: Connection, now: datetime) -> list[Silence]:
     """The silences that mute at `now`."""
-    query = select(silences).where(silences.c.starts_at <= now, silences.c.ends_at > now).order_by(silences.c.id)
-    return [_silence(row) for row in connection.execute(query).mappings()]
+    return [_silence(row) for row in connection.execute(_ACTIVE, {"now": now}).mappings()]
 
 
 def listed(connection: Connection, *, limit: int) -> list[Silence]:
@@ -91,7 +98,7 @@ def forget_ended_before(connection: Connection, instant: datetime) -> None:
 
 def quiet(connection: Connection) -> set[int]:
     """Incidents whose live alerts were all muted when we last looked."""
-    return set(connection.execute(select(quiet_incidents.c.incident)).scalars())
+    return set(connection.execute(_QUIET).scalars())
 
 
 def set_quiet(connection: Connection, incident: int) -> None:

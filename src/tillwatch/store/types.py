@@ -80,7 +80,8 @@ class JsonDocument(TypeDecorator[Any]):
 
 def dumps(value: Any) -> str:
     """The text JsonDocument stores for `value`. Raises TypeError or ValueError naming what cannot be stored."""
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_plain)
+    # Most documents of a storm are empty, and one encoder serves them all.
+    return "{}" if value == {} else _ENCODER.encode(value)
 
 
 def _plain(value: object) -> object:
@@ -93,3 +94,6 @@ def _plain(value: object) -> object:
     if isinstance(value, set | frozenset):
         return sorted(value)
     raise TypeError(f"{type(value).__name__} cannot be stored as JSON")
+
+
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_plain)

@@ -4,6 +4,7 @@ import queue
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import nullcontext
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine
@@ -98,6 +99,8 @@ class Writer:
     def _store(self, batch: list[_Job]) -> None:
         try:
             self._commit(batch)
+        except _UndoneAlone as undone:
+            batch[0][1].set_exception(undone.error)
         except _BrokenByJob as broken:
             if len(batch) == 1:
                 self._refuse(batch, broken.error)
@@ -114,7 +117,9 @@ class Writer:
         with self._engine.begin() as connection:
             self._on_begin(connection)
             for job, future in batch:
-                outcome, error = _run(job, connection)
+                outcome, error = _run(job, connection, alone=len(batch) == 1)
+                if error is not None and len(batch) == 1:
+                    raise _UndoneAlone(error)
                 if error is None:
                     done.append((future, outcome))
                 else:
@@ -136,10 +141,13 @@ class Writer:
         self._engine.dispose()
 
 
-def _run(job: Callable[[Connection], Any], connection: Connection) -> tuple[Any, Exception | None]:
-    """The job's value, or the error that undid it alone. Raises when the shared transaction is no longer sound."""
+def _run(job: Callable[[Connection], Any], connection: Connection, *, alone: bool) -> tuple[Any, Exception | None]:
+    """The job's value, or the error that undid it alone. Raises when the shared transaction is no longer sound.
+
+    A job that is alone in its transaction needs no savepoint: the transaction is undone with it.
+    """
     try:
-        with savepoint(connection):
+        with nullcontext() if alone else savepoint(connection):
             return job(connection), None
     except DBAPIError as error:
         if is_database_trouble(error):
@@ -158,6 +166,14 @@ def _is_open(connection: Connection) -> bool:
     """
     driver = connection.connection.dbapi_connection
     return bool(getattr(driver, "in_transaction", True))
+
+
+class _UndoneAlone(Exception):
+    """The only job of a transaction failed by itself; nothing of it is to be stored."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error
 
 
 class _BrokenByJob(Exception):

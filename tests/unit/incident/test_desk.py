@@ -180,13 +180,13 @@ def test_drift_shows_the_money_and_the_keys_and_resolves_only_by_its_own_clean_r
     assert incident.evidence["differences"] == [{"key": {"order_ref": "CY-1"}}]
     router.clock.advance(60)
     stranger = drift(start, ends_at=router.clock.now())
-    router.ingest.receive([Alert(**{**vars(stranger), "source": "prometheus"})], source="prometheus")
+    router.ingest.receive([replace(stranger, source="prometheus")], source="prometheus")
     assert router.incident().state is IncidentState.OPEN
     inconclusive = alert(
         "AuditInconclusive", start, source="audit", audit="orders-chaoyang", interface="orders-chaoyang"
     )
     router.fire(inconclusive)
-    router.fire(Alert(**{**vars(inconclusive), "ends_at": router.clock.now()}))
+    router.fire(replace(inconclusive, ends_at=router.clock.now()))
     assert router.incident().state is IncidentState.OPEN
     router.fire(drift(router.clock.now(), ends_at=router.clock.now()))
     assert router.incident().state is IncidentState.RESOLVED
