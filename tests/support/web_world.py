@@ -1,6 +1,7 @@
 """A chain on a bad night, in memory: what the pages ask for, without a store. Every order is remembered in `orders`."""
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 
 from tillwatch.alerting.ingest import IngestReceipt
@@ -179,6 +180,14 @@ class _Silences(_Part):
 
 
 class _Ingest(_Part):
+    def submit_v2(self, body: bytes) -> Future[IngestReceipt]:
+        future: Future[IngestReceipt] = Future()
+        try:
+            future.set_result(self.v2(body, source="prometheus"))
+        except StoreError as error:
+            future.set_exception(error)
+        return future
+
     def v2(self, body: bytes, *, source: str) -> IngestReceipt:
         self.world.order("v2", source)
         self.world.bodies.append(body)

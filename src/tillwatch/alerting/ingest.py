@@ -1,6 +1,7 @@
 """The one door for alerts: stored with all their consequences, in one transaction, before anybody is told so."""
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -37,6 +38,15 @@ class IngestReceipt:
     reasons: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Batch:
+    """What one message brought, and when."""
+
+    parsed: wire.Parsed
+    source: str
+    now: datetime
+
+
 class Ingest:
     """Folds alerts into episodes and hands the changes to `on_changes` inside the same transaction."""
 
@@ -51,17 +61,21 @@ class Ingest:
 
     def v2(self, body: bytes, *, source: str = "prometheus") -> IngestReceipt:
         """`POST /api/v2/alerts`. Raises StoreError when nothing was stored: answer 503, the sender sends again."""
+        return self.submit_v2(body, source=source).result()
+
+    def submit_v2(self, body: bytes, *, source: str = "prometheus") -> Future[IngestReceipt]:
+        """As `v2`, without waiting: the receipt is there after the commit, or a StoreError."""
         now = self._clock.now()
-        return self._store(wire.parse_v2(body, now, source=source), source, now)
+        return self._submit(wire.parse_v2(body, now, source=source), source, now)
 
     def webhook(self, body: bytes, *, source: str = "alertmanager") -> IngestReceipt:
         """Alertmanager's webhook v4. Raises StoreError when nothing was stored."""
         now = self._clock.now()
-        return self._store(wire.parse_webhook_v4(body, now, source=source), source, now)
+        return self._submit(wire.parse_webhook_v4(body, now, source=source), source, now).result()
 
     def receive(self, alerts: Sequence[Alert], *, source: str) -> IngestReceipt:
         """Alerts that are parsed already. One transaction; returns after the commit. Raises StoreError."""
-        return self._store(wire.Parsed(alerts=tuple(alerts)), source, self._clock.now())
+        return self._submit(wire.Parsed(alerts=tuple(alerts)), source, self._clock.now()).result()
 
     def lapse(self) -> int:
         """Mark episodes whose source went quiet as silent. Returns how many. Call it every few seconds.
@@ -86,35 +100,55 @@ class Ingest:
         """
         return self._fold(connection, alerts, now)
 
-    def _store(self, parsed: wire.Parsed, source: str, now: datetime) -> IngestReceipt:
-        """All at once; when something in them breaks, one by one, so that only the broken one is set aside."""
-        try:
-            receipt = self._database.write(lambda connection: self._all(connection, parsed, source, now))
-        except Exception as error:
-            if _is_trouble(error):
-                raise
-            receipt = self._database.write(lambda connection: self._each(connection, parsed, source, now))
-        self._metrics.inc(_RECEIVED, receipt.stored, source=source, result="stored")
-        self._metrics.inc(_RECEIVED, receipt.quarantined, source=source, result="quarantined")
+    def _submit(self, parsed: wire.Parsed, source: str, now: datetime) -> Future[IngestReceipt]:
+        """Batches that wait for the same commit are folded as one; a batch in which something breaks, alert by alert.
+
+        Only the alert that breaks is set aside.
+        """
+        receipt: Future[IngestReceipt] = Future()
+        batch = _Batch(parsed=parsed, source=source, now=now)
+
+        def carefully(stored: Future[IngestReceipt]) -> None:
+            error = stored.exception()
+            if error is None or not isinstance(error, Exception) or _is_trouble(error):
+                self._settle(receipt, stored, source)
+                return
+            try:
+                again = self._database.submit(lambda connection: self._each(connection, batch))
+            except StoreError as full:
+                receipt.set_exception(full)
+                return
+            again.add_done_callback(lambda stored: self._settle(receipt, stored, source))
+
+        self._database.submit_item(self._all, batch).add_done_callback(carefully)
         return receipt
 
-    def _all(self, connection: Connection, parsed: wire.Parsed, source: str, now: datetime) -> IngestReceipt:
-        self._fold(connection, parsed.alerts, now)
-        return _receipt(connection, parsed, source, now)
+    def _settle(self, receipt: Future[IngestReceipt], stored: Future[IngestReceipt], source: str) -> None:
+        if error := stored.exception():
+            receipt.set_exception(error)
+            return
+        self._metrics.inc(_RECEIVED, stored.result().stored, source=source, result="stored")
+        self._metrics.inc(_RECEIVED, stored.result().quarantined, source=source, result="quarantined")
+        receipt.set_result(stored.result())
 
-    def _each(self, connection: Connection, parsed: wire.Parsed, source: str, now: datetime) -> IngestReceipt:
+    def _all(self, connection: Connection, batches: Sequence[_Batch]) -> list[IngestReceipt]:
+        alerts = [alert for batch in batches for alert in batch.parsed.alerts]
+        self._fold(connection, alerts, max(batch.now for batch in batches))
+        return [_receipt(connection, batch) for batch in batches]
+
+    def _each(self, connection: Connection, batch: _Batch) -> IngestReceipt:
         refused: list[str] = []
-        for alert in parsed.alerts:
+        for alert in batch.parsed.alerts:
             try:
                 with savepoint(connection):
-                    self._fold(connection, [alert], now)
+                    self._fold(connection, [alert], batch.now)
             except Exception as error:
                 if _is_trouble(error):
                     raise
                 reason = f"alert '{alert.name}': {type(error).__name__}: {error}"
-                store.set_aside(connection, source=alert.source, reason=reason, body=_words(alert), now=now)
+                store.set_aside(connection, source=alert.source, reason=reason, body=_words(alert), now=batch.now)
                 refused.append(reason)
-        return _receipt(connection, parsed, source, now, refused)
+        return _receipt(connection, batch, refused)
 
     def _fold(self, connection: Connection, alerts: Sequence[Alert], now: datetime) -> list[EpisodeChange]:
         changes: list[EpisodeChange] = []
@@ -135,13 +169,12 @@ class Ingest:
         return told
 
 
-def _receipt(
-    connection: Connection, parsed: wire.Parsed, source: str, now: datetime, refused: Sequence[str] = ()
-) -> IngestReceipt:
-    for poison in parsed.poison:
-        store.set_aside(connection, source=source, reason=poison.reason, body=poison.body, now=now)
-    reasons = (*(poison.reason for poison in parsed.poison), *refused)
-    return IngestReceipt(stored=len(parsed.alerts) - len(refused), quarantined=len(reasons), reasons=reasons)
+def _receipt(connection: Connection, batch: _Batch, refused: Sequence[str] = ()) -> IngestReceipt:
+    for poison in batch.parsed.poison:
+        store.set_aside(connection, source=batch.source, reason=poison.reason, body=poison.body, now=batch.now)
+    reasons = (*(poison.reason for poison in batch.parsed.poison), *refused)
+    stored = len(batch.parsed.alerts) - len(refused)
+    return IngestReceipt(stored=stored, quarantined=len(reasons), reasons=reasons)
 
 
 def _fold_family(connection: Connection, name: str, alerts: Sequence[Alert], now: datetime) -> list[EpisodeChange]:

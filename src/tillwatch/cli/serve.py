@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import gc
 import ipaddress
 import logging
 import os
@@ -50,6 +51,8 @@ def serve(
             limit_concurrency=MAX_CONNECTIONS,
         )
         app.start()
+        # What is there now stays for good; without this every full collection walks through it and stops the ingest.
+        gc.freeze()
         host, bound_port = door.getsockname()[:2]
         say(f"tillwatch: {chain.chain.id} on http://{_spelled(host)}:{bound_port}/")
         WebServer(web, settings).run(sockets=[door])

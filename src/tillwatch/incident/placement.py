@@ -1,16 +1,22 @@
 """Which incident a change belongs to, and which incidents the present situation folds, read from the store."""
 
 from collections.abc import Collection, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
 from tillwatch.incident import state
 from tillwatch.incident.topology import FOLDING, Topology
 from tillwatch.model.alert import Episode, EpisodeChange
-from tillwatch.model.incident import Component, Incident
+from tillwatch.model.incident import Component, Incident, Severity
 from tillwatch.store import alerts, silences
 from tillwatch.store import incidents as store
+
+#: So many incidents within STORM_WINDOW are more than people can read one by one: what comes on top is told as one.
+STORM_INCIDENTS = 100
+#: Critical alerts keep incidents of their own for longer: among a storm of warnings they are what matters.
+STORM_CRITICAL = 500
+STORM_WINDOW = timedelta(minutes=5)
 
 
 class Placement:
@@ -31,6 +37,7 @@ class Placement:
         self.silences = silences.active(connection, now)
         concerned = set(components)
         concerned |= {above for one in tuple(concerned) for above in topology.dependencies(one)}
+        concerned.add(topology.storm)
         stated = {change.episode.incident for change in changes if change.episode.incident is not None}
         outlines = store.outlines_of(connection, concerned, stated)
         self._open = {outline.component: outline.id for outline in outlines}
@@ -43,6 +50,7 @@ class Placement:
             for change, component in zip(changes, components, strict=True)
             if change.episode.is_live and change.episode.incident not in self._ids and component not in self._open
         }
+        self._recent = store.opened_since(connection, now - STORM_WINDOW, limit=STORM_CRITICAL) if opening else 0
         self._numbers = iter(store.numbers(connection, len(opening)))
 
     def incident_for(self, change: EpisodeChange, component: Component) -> int | None:
@@ -51,7 +59,7 @@ class Placement:
         1. The open incident the alert is in already.
         2. The open incident about its component.
         3. The open incident of what explains it, when it is nothing but a shadow.
-        4. A new incident.
+        4. A new incident; in a storm the one for all that is too much.
         """
         episode = change.episode
         known = self._placed.get(episode.id, episode.incident)
@@ -60,14 +68,22 @@ class Placement:
         if not episode.is_live:
             return None
         found = self._open.get(component) or self._explaining(component, episode)
+        if found is None and self._is_storm(episode):
+            component = self._topology.storm
+            found = self._open.get(component)
         if found is None:
             found = next(self._numbers)
+            self._recent += 1
             self._new[found] = state.begin(found, component, episode, self._now)
             self._open[component] = found
             self._ids.add(found)
         self._unattached[episode.id] = found
         self._placed[episode.id] = found
         return found
+
+    def _is_storm(self, episode: Episode) -> bool:
+        critical = Severity.of(episode.labels) is Severity.CRITICAL
+        return self._recent >= (STORM_CRITICAL if critical else STORM_INCIDENTS)
 
     def unwritten(self) -> dict[int, Incident]:
         """Incidents that have just begun, by number; the caller stores them and then calls `attach`."""

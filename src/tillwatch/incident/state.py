@@ -18,13 +18,24 @@ from tillwatch.errors import RefusedError, UsageError
 from tillwatch.incident import telling
 from tillwatch.incident.telling import SYSTEM, entry
 from tillwatch.model.alert import ChangeKind, Episode, EpisodeChange
-from tillwatch.model.incident import Component, Incident, IncidentState, Listener, Severity, TimelineEntry
+from tillwatch.model.incident import (
+    Component,
+    ComponentKind,
+    Incident,
+    IncidentState,
+    Listener,
+    Severity,
+    TimelineEntry,
+)
 from tillwatch.model.notice import Notice, NoticeKind
 
 #: A note longer than this is a file.
 MAX_NOTE_CHARACTERS = 10_000
 #: Changes that came together and each get a timeline entry of their own; the alerts themselves are all stored.
-MAX_TOLD_ONE_BY_ONE = 50
+TOLD_ONE_BY_ONE = 50
+#: The same in an incident that has MANY live alerts already.
+TOLD_ONE_BY_ONE_AMONG_MANY = 3
+MANY = 25
 
 #: Every kind of timeline entry this module and its neighbours write, with the keys of its data.
 TIMELINE_KINDS: Mapping[str, tuple[str, ...]] = {
@@ -34,7 +45,7 @@ TIMELINE_KINDS: Mapping[str, tuple[str, ...]] = {
     "alert_updated": ("alertname", "labels", "summary", "summary_zh", "cause", "source"),
     "alert_silent": ("alertname", "labels", "summary", "summary_zh", "cause", "source", "lease_until"),
     "alert_resolved": ("alertname", "labels", "summary", "summary_zh", "cause", "source", "ends_at"),
-    "alerts_more": ("what", "count"),
+    "alerts_more": ("count",),
     "severity_raised": ("before", "after"),
     "folded": ("parent", "component"),
     "unfolded": ("parent", "reason"),
@@ -93,13 +104,14 @@ def absorb(
 ) -> Outcome:
     """Take in `changes` of the incident's alerts. `live` are the worst of its alerts that live, none when none lives.
 
-    1. Every change becomes a timeline entry, unless it is only a newer measurement; of many, MAX_TOLD_ONE_BY_ONE do.
+    1. Every change becomes a timeline entry, unless it is only a newer measurement; of very many, some do.
     2. No alert lives any more: resolved, and everybody who was told hears so. It had `ever` alerts in all.
     3. Otherwise title, evidence and money at risk follow the worst alerts that live; severity only ever rises.
     4. Whoever has to hear of it hears of it, in the rhythm of its route; under a folded incident nobody does.
     """
     now = setting.now
-    entries = _alert_entries([change for change in changes if _is_news(change)], now)
+    one_by_one = TOLD_ONE_BY_ONE_AMONG_MANY if len(live) >= MANY else TOLD_ONE_BY_ONE
+    entries = _alert_entries([change for change in changes if _is_news(change)], one_by_one, now)
     if incident.version == 0:
         severity = incident.severity.value
         entries.insert(0, entry(now, "opened", component=str(incident.component), severity=severity))
@@ -244,13 +256,11 @@ def _is_news(change: EpisodeChange) -> bool:
     return change.episode.source == "audit" and before.get("summary") != after.get("summary")
 
 
-def _alert_entries(changes: Sequence[EpisodeChange], now: datetime) -> list[TimelineEntry]:
+def _alert_entries(changes: Sequence[EpisodeChange], one_by_one: int, now: datetime) -> list[TimelineEntry]:
     """One entry for each change; of a storm the first ones and how many more, or nobody could read the timeline."""
-    entries = [_alert_entry(change, now) for change in changes[:MAX_TOLD_ONE_BY_ONE]]
-    for kind, word in _ENTRY_KINDS.items():
-        more = sum(1 for change in changes[MAX_TOLD_ONE_BY_ONE:] if change.kind is kind)
-        if more:
-            entries.append(entry(now, "alerts_more", what=word, count=more))
+    entries = [_alert_entry(change, now) for change in changes[:one_by_one]]
+    if (more := len(changes) - one_by_one) > 0:
+        entries.append(entry(now, "alerts_more", count=more))
     return entries
 
 
@@ -285,6 +295,8 @@ def _described(incident: Incident, live: Sequence[Episode], language: str) -> In
         main.annotations.get("summary") or main.annotations.get("description") or f"{main.name}: {incident.component}"
     )
     titles = {"en": plain, "zh": main.annotations.get("summary_zh") or plain}
+    if incident.component.kind is ComponentKind.STORM:
+        titles = {"en": f"Alert storm: {titles['en']}, and others", "zh": f"告警风暴：{titles['zh']} 等"}
     return replace(
         incident,
         severity=min(worst, incident.severity, key=lambda severity: severity.rank),

@@ -14,6 +14,7 @@ FOLDING = frozenset({"InterfaceDown", "SyncStale", "AuditInconclusive", "Applica
 DOWN = frozenset({"InterfaceDown", "ApplicationFailing", "CredentialsRefused", "Throttled"})
 #: From the root of the chain to its leaves: causes are looked at before their shadows.
 _DEPTH = (
+    ComponentKind.STORM,
     ComponentKind.CHAIN,
     ComponentKind.SITE,
     ComponentKind.HOST,
@@ -34,6 +35,8 @@ class Topology:
 
     def __init__(self, config: ChainConfig) -> None:
         self._chain = Component(kind=ComponentKind.CHAIN, id=config.chain.id)
+        #: What no incident of its own is opened for any more, while too many open.
+        self.storm = Component(kind=ComponentKind.STORM, id=config.chain.id)
         self._interfaces = {interface.id: interface for interface in config.interfaces}
         self._site_of_system = {system.id: system.site for system in config.systems}
         #: What probes and audits look at: an alert about a probe that went stale is about the same thing.

@@ -41,6 +41,8 @@ class ComponentKind(enum.StrEnum):
     HOST = "host"
     SITE = "site"
     CHAIN = "chain"
+    #: Everything that is too much at once.
+    STORM = "storm"
 
 
 @dataclass(frozen=True, kw_only=True, order=True)

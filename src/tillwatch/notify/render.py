@@ -190,7 +190,7 @@ class Renderer:
             "host": self._config.systems,
             "site": self._config.sites,
         }
-        if parsed.kind == "chain":
+        if parsed.kind in {"chain", "storm"}:
             return self._config.chain
         return next((one for one in lists[parsed.kind.value] if one.id == parsed.id), None)
 

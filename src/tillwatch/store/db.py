@@ -5,7 +5,7 @@ lock, on PostgreSQL by an advisory lock, so that a job may read, decide and writ
 several processes on one database.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -34,6 +34,7 @@ READERS_MAX = 10
 WRITER_LOCK_KEY = 0x7111_0A7C
 
 T = TypeVar("T")
+Item = TypeVar("Item")
 
 
 class Database:
@@ -93,6 +94,13 @@ class Database:
     def submit(self, job: Callable[[Connection], T]) -> Future[T]:
         """As `write`, without waiting: the future resolves after the commit."""
         return self._writer.submit(job)
+
+    def submit_item(self, handle: Callable[[Connection, Sequence[Item]], Sequence[T]], item: Item) -> Future[T]:
+        """As `submit`, for many small items of one kind: those that wait together are given to `handle` together.
+
+        `handle` returns one value for each, in order. When it raises, they are given to it again one by one.
+        """
+        return self._writer.submit_item(handle, item)
 
     def now(self, connection: Connection) -> datetime:
         """The clock all processes on this database share: the server's, or ours when the database is a local file.

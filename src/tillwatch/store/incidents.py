@@ -36,6 +36,8 @@ _OUTLINE = select(incidents.c.id, incidents.c.component, incidents.c.parent)
 _OUTLINES = _OUTLINE.where(_OPEN).order_by(incidents.c.id)
 _ABOUT = _OUTLINE.where(_OPEN, incidents.c.component.in_(bindparam("components", expanding=True)))
 _AMONG = _OUTLINE.where(_OPEN, incidents.c.id.in_(bindparam("ids", expanding=True)))
+_newest = select(incidents.c.opened_at).order_by(incidents.c.id.desc()).limit(bindparam("limit")).subquery()
+_RECENT = select(func.count()).where(_newest.c.opened_at >= bindparam("since"))
 _above = incidents.alias("above")
 _ORPHANS = (
     _OUTLINE.join(_above, _above.c.id == incidents.c.parent)
@@ -112,6 +114,11 @@ def outlines_of(connection: Connection, components: Collection[Component], ids: 
     if others := sorted(id for id in ids if id not in known):
         found += _outlines(connection, _AMONG, ids=others)
     return found
+
+
+def opened_since(connection: Connection, since: datetime, *, limit: int) -> int:
+    """How many of the newest `limit` incidents opened at `since` or later."""
+    return int(connection.execute(_RECENT, {"since": since, "limit": limit}).scalar_one())
 
 
 def orphans(connection: Connection) -> list[Outline]:

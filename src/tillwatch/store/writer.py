@@ -2,9 +2,11 @@
 
 import queue
 import threading
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import nullcontext
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine
@@ -19,7 +21,16 @@ MAX_JOBS_PER_COMMIT = 512
 MAX_JOBS_WAITING = 10_000
 
 T = TypeVar("T")
-_Job = tuple[Callable[[Connection], Any], Future[Any]]
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Job:
+    """Items for the same `handle` that wait together are handled together; `items` of a job of its own is empty."""
+
+    handle: Callable[[Connection, Sequence[Any]], Sequence[Any]]
+    items: tuple[Any, ...]
+    future: Future[Any]
 
 
 class Writer:
@@ -58,12 +69,22 @@ class Writer:
 
     def submit(self, job: Callable[[Connection], T]) -> Future[T]:
         """Queue `job`. Raises StoreError when the queue is full or the writer is stopped."""
+        return self._queue(lambda connection, _items: (job(connection),), ())
+
+    def submit_item(self, handle: Callable[[Connection, Sequence[Item]], Sequence[T]], item: Item) -> Future[T]:
+        """Queue `item`. Those for an equal `handle` that wait one behind the other are given to it together.
+
+        It returns one value for each, in order. When it raises they are given to it again, one by one.
+        """
+        return self._queue(handle, (item,))
+
+    def _queue(self, handle: Callable[[Connection, Sequence[Any]], Sequence[T]], items: tuple[Any, ...]) -> Future[T]:
         future: Future[T] = Future()
         with self._closing:
             if self._closed:
                 raise StoreError("the store is stopped; nothing was stored")
             try:
-                self._jobs.put_nowait((job, future))
+                self._jobs.put_nowait(_Job(handle=handle, items=items, future=future))
             except queue.Full as error:
                 raise StoreError(f"{self._jobs.maxsize} writes are waiting; nothing was stored, send again") from error
         return future
@@ -84,7 +105,7 @@ class Writer:
             item = self._jobs.get()
             while item is not None:
                 # A caller that gave up waiting may cancel; from here on it cannot any more.
-                if item[1].set_running_or_notify_cancel():
+                if item.future.set_running_or_notify_cancel():
                     batch.append(item)
                 if len(batch) >= MAX_JOBS_PER_COMMIT:
                     break
@@ -97,10 +118,11 @@ class Writer:
                 self._store(batch)
 
     def _store(self, batch: list[_Job]) -> None:
+        groups = _groups(batch)
         try:
-            self._commit(batch)
+            self._commit(groups)
         except _UndoneAlone as undone:
-            batch[0][1].set_exception(undone.error)
+            batch[0].future.set_exception(undone.error)
         except _BrokenByJob as broken:
             if len(batch) == 1:
                 self._refuse(batch, broken.error)
@@ -111,19 +133,26 @@ class Writer:
             # Whatever it was, the thread lives on: a dead writer would leave every caller waiting.
             self._refuse(batch, error)
 
-    def _commit(self, batch: list[_Job]) -> None:
+    def _commit(self, groups: list[list[_Job]]) -> None:
         done: list[tuple[Future[Any], Any]] = []
         refused: list[tuple[Future[Any], BaseException]] = []
         with self._engine.begin() as connection:
             self._on_begin(connection)
-            for job, future in batch:
-                outcome, error = _run(job, connection, alone=len(batch) == 1)
-                if error is not None and len(batch) == 1:
-                    raise _UndoneAlone(error)
+            waiting = deque(groups)
+            while waiting:
+                group = waiting.popleft()
+                outcome, error = _run(group, connection, alone=len(groups) == 1)
                 if error is None:
-                    done.append((future, outcome))
+                    done += zip((job.future for job in group), outcome, strict=True)
+                elif len(group) > 1:
+                    if len(groups) == 1:
+                        # There was no savepoint to go back to.
+                        raise _BrokenByJob(error)
+                    waiting.extendleft([job] for job in reversed(group))
+                elif len(groups) == 1:
+                    raise _UndoneAlone(error)
                 else:
-                    refused.append((future, error))
+                    refused.append((group[0].future, error))
                 if not _is_open(connection):
                     raise StoreError("the database gave up the transaction")
         for future, value in done:
@@ -133,30 +162,41 @@ class Writer:
 
     def _refuse(self, batch: list[_Job], error: BaseException) -> None:
         words = str(getattr(error, "orig", None) or error).strip().splitlines() or [type(error).__name__]
-        for _, future in batch:
+        for job in batch:
             failure = StoreError(f"nothing was stored: {words[0]}; free space or check the database, then send again")
             failure.__cause__ = error
-            future.set_exception(failure)
+            job.future.set_exception(failure)
         # A connection that saw a failed sync or a vanished server is not trusted again.
         self._engine.dispose()
 
 
-def _run(job: Callable[[Connection], Any], connection: Connection, *, alone: bool) -> tuple[Any, Exception | None]:
-    """The job's value, or the error that undid it alone. Raises when the shared transaction is no longer sound.
+def _groups(batch: list[_Job]) -> list[list[_Job]]:
+    """Jobs in their order, those that are handled together in one list."""
+    groups: list[list[_Job]] = []
+    for job in batch:
+        if groups and job.items and groups[-1][0].handle == job.handle:
+            groups[-1].append(job)
+        else:
+            groups.append([job])
+    return groups
 
-    A job that is alone in its transaction needs no savepoint: the transaction is undone with it.
+
+def _run(group: list[_Job], connection: Connection, *, alone: bool) -> tuple[Sequence[Any], Exception | None]:
+    """The jobs' values, or the error that undid them alone. Raises when the shared transaction is no longer sound.
+
+    A group that is alone in its transaction needs no savepoint: the transaction is undone with it.
     """
     try:
         with nullcontext() if alone else savepoint(connection):
-            return job(connection), None
+            return group[0].handle(connection, [item for job in group for item in job.items]), None
     except DBAPIError as error:
         if is_database_trouble(error):
             raise
         if not isinstance(error, IntegrityError | DataError | ProgrammingError):
             raise _BrokenByJob(error) from error
-        return None, error
+        return (), error
     except Exception as error:
-        return None, error
+        return (), error
 
 
 def _is_open(connection: Connection) -> bool:
@@ -177,9 +217,9 @@ class _UndoneAlone(Exception):
 
 
 class _BrokenByJob(Exception):
-    """One job's statement ended the shared transaction though the database itself is well."""
+    """Some job ended the shared transaction though the database itself is well."""
 
-    def __init__(self, error: DBAPIError) -> None:
+    def __init__(self, error: Exception) -> None:
         super().__init__(str(error))
         self.error = error
 

@@ -10,6 +10,7 @@ from tillwatch.errors import RefusedError
 from tillwatch.web import errors_shown
 from tillwatch.web.api import alertmanager, audits, hooks, incidents, operations, overview, probes, runbooks, silences
 from tillwatch.web.assets import load_assets
+from tillwatch.web.intake import Intake
 from tillwatch.web.live import Pulse
 from tillwatch.web.pages import audits as audit_pages
 from tillwatch.web.pages import deliveries as delivery_pages
@@ -65,6 +66,7 @@ def create_app(services: Services) -> FastAPI:
     for module in (*API, *PAGES):
         app.include_router(module.router)
     errors_shown.install(app)
+    app.add_middleware(Intake, ingest=services.ingest, failed=errors_shown.failed)
     app.add_middleware(
         Guard,
         policy=Policy(loopback=loopback, token=services.token),

@@ -53,6 +53,11 @@ def answer(request: Request, status: HTTPStatus, message: str, *, headers: Mappi
 
 async def _ours(request: Request, error: Exception) -> Response:
     assert isinstance(error, TillwatchError)
+    return failed(request, error)
+
+
+def failed(request: Request, error: TillwatchError) -> Response:
+    """What a request that ended in one of our errors is answered."""
     status = status_of(error, request.method)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         _log.warning("%s %s answered %d: %s", request.method, request.url.path, status, error)

@@ -6,6 +6,7 @@ owns the subject. A method raises `UsageError` for an id that does not exist (40
 """
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -55,6 +56,7 @@ class Ingest(Protocol):
     """The one door for alerts: everything of one body in one transaction, then the receipt."""
 
     def v2(self, body: bytes, *, source: str) -> IngestReceipt: ...
+    def submit_v2(self, body: bytes) -> Future[IngestReceipt]: ...
     def webhook(self, body: bytes, *, source: str) -> IngestReceipt: ...
     def receive(self, alerts: Sequence[Alert], *, source: str) -> IngestReceipt: ...
 

@@ -1,6 +1,7 @@
 """Whatever happens in whatever order: nothing that fires is without an open incident, and nobody is told nonsense."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -61,6 +62,12 @@ class MemoryStore:
     def write(self, job: Callable[[Connection], T]) -> T:
         with self.engine.begin() as connection:
             return job(connection)
+
+    def submit_item(self, handle: Callable[[Connection, Sequence[Any]], Sequence[T]], item: object) -> Future[T]:
+        future: Future[T] = Future()
+        with self.engine.begin() as connection:
+            future.set_result(handle(connection, [item])[0])
+        return future
 
     @contextmanager
     def read(self) -> Iterator[Connection]:

@@ -1,6 +1,6 @@
 """Group commit: stored before acknowledged, and one caller's mistake is its own."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -30,7 +30,7 @@ def writer(engine: Engine) -> Iterator[Writer]:
         writer.stop()
 
 
-def insert(number: int) -> object:
+def insert(number: int) -> Callable[[Connection], int]:
     def job(connection: Connection) -> int:
         connection.execute(text("INSERT INTO fact VALUES (:id)"), {"id": number})
         return number
@@ -86,3 +86,58 @@ def test_a_database_that_fails_acknowledges_nothing(writer: Writer, engine: Engi
         connection.execute(text("DROP TABLE fact"))
     with pytest.raises(StoreError, match="nothing was stored: no such table"):
         writer.submit(insert(1)).result(10)
+
+
+class Counting:
+    """Stores numbers, and remembers how many came together."""
+
+    def __init__(self) -> None:
+        self.together: list[int] = []
+
+    def store(self, connection: Connection, numbers: Sequence[int]) -> list[int]:
+        self.together.append(len(numbers))
+        for number in numbers:
+            insert(number)(connection)
+        return [-number for number in numbers]
+
+
+@pytest.fixture
+def held(engine: Engine) -> Iterator[Writer]:
+    """A writer whose first transaction begins when everything is queued."""
+    writer = Writer(engine)
+    yield writer
+    writer.stop()
+
+
+def test_items_that_wait_together_are_handled_together_and_each_gets_its_own_answer(
+    held: Writer, engine: Engine
+) -> None:
+    counting = Counting()
+    futures = [held.submit_item(counting.store, number) for number in (1, 2, 3)]
+    held.start()
+    assert [future.result(10) for future in futures] == [-1, -2, -3]
+    assert counting.together == [3]
+    assert stored(engine) == [1, 2, 3]
+
+
+def test_another_job_between_them_keeps_its_place(held: Writer) -> None:
+    counting = Counting()
+    held.submit_item(counting.store, 1)
+    between = held.submit(lambda connection: connection.execute(text("SELECT count(*) FROM fact")).scalar_one())
+    last = held.submit_item(counting.store, 2)
+    held.start()
+    assert (between.result(10), last.result(10)) == (1, -2)
+    assert counting.together == [1, 1]
+
+
+@pytest.mark.parametrize("others", [[], [4]])
+def test_of_items_handled_together_only_the_broken_one_is_refused(
+    held: Writer, engine: Engine, others: list[int]
+) -> None:
+    counting = Counting()
+    futures = [held.submit_item(counting.store, number) for number in (1, 1, 2)]
+    last = [held.submit(insert(number)) for number in others]
+    held.start()
+    assert [type(future.exception(10)).__name__ for future in futures] == ["NoneType", "IntegrityError", "NoneType"]
+    assert [future.result(10) for future in last] == others
+    assert stored(engine) == [1, 2, *others]

@@ -19,12 +19,10 @@ from tillwatch.store.silences import silenced_by
 from tillwatch.web.api import documents
 from tillwatch.web.api.silences import Filters, parsed_filters
 from tillwatch.web.handling import BodyHere, ServicesHere, pages_of
+from tillwatch.web.intake import QUARANTINE_HEADER
 from tillwatch.web.services import Services
 
 router = APIRouter(prefix="/api/v2", tags=["alertmanager"])
-
-#: How many items of the batch were set aside.
-QUARANTINE_HEADER = "X-Tillwatch-Quarantined"
 
 #: Regular expressions of clients name one receiver or a few.
 MAX_RECEIVER_CHARACTERS = 1_024

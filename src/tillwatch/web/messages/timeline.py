@@ -11,6 +11,7 @@ MESSAGES: Mapping[str, Text] = {
     "timeline.alert_updated": Text("Changed: {what}", "有变化：{what}"),
     "timeline.alert_silent": Text("The source fell silent, so nobody knows: {what}", "来源失联，状态不明：{what}"),
     "timeline.alert_resolved": Text("Over: {what}", "已恢复：{what}"),
+    "timeline.alerts_more": Text("{count} more alerts changed at that moment", "同时另有 {count} 条告警变化"),
     "timeline.severity_raised": Text("Severity raised from {before} to {after}", "级别由{before}升为{after}"),
     "timeline.folded": Text("Folded into incident {parent}, which explains it", "并入事件 {parent}，原因相同"),
     "timeline.unfolded": Text("Stands for itself again", "不再从属于其他事件"),

@@ -42,6 +42,7 @@ MESSAGES: Mapping[str, Text] = {
     "component.host": Text("Host", "主机"),
     "component.site": Text("Site", "门店"),
     "component.chain": Text("Chain", "连锁"),
+    "component.storm": Text("Alert storm", "告警风暴"),
     "alert.InterfaceDown": Text("{name} is down", "{name}不可用"),
     "alert.CredentialsRefused": Text("{name} refuses our credentials", "{name}拒绝了我们的账号"),
     "alert.ApplicationFailing": Text("{name} answers with errors", "{name}返回错误"),

@@ -54,7 +54,7 @@ def affected_shops(config: ChainConfig, component: Component) -> tuple[str, ...]
             own = site_of(config, system=component.id)
             touching = {item.site for item in config.interfaces if component.id in (item.from_, item.to)}
             return tuple(site for site in every if site == own or site in touching)
-        case ComponentKind.CHAIN:
+        case ComponentKind.CHAIN | ComponentKind.STORM:
             return every
 
 
@@ -66,6 +66,7 @@ def component_names(config: ChainConfig, component: Component) -> Mapping[str, s
         ComponentKind.HOST: (*config.systems, *config.sites),
         ComponentKind.SITE: config.sites,
         ComponentKind.CHAIN: (config.chain,),
+        ComponentKind.STORM: (config.chain,),
     }
     return next((thing.name for thing in named[component.kind] if thing.id == component.id), {})
 
