@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tillwatch.audit.verdict import DRIFT, INCONCLUSIVE
+from tillwatch.audit.verdict import DRIFT, INCONCLUSIVE, SYNC_LAG
 from tillwatch.config.declared import ChainConfig
 from tillwatch.config.load import load
 from tillwatch.probers.verdict import ALERT_NAMES
@@ -34,7 +34,7 @@ def books(config: ChainConfig) -> dict[str, Runbook]:
 
 
 def alert_names() -> set[str]:
-    names = {*ALERT_NAMES.values(), DRIFT, INCONCLUSIVE}
+    names = {*ALERT_NAMES.values(), DRIFT, INCONCLUSIVE, SYNC_LAG}
     for path in (ROOT / "alerts" / "rules").glob("*.yml"):
         for group in yaml.safe_load(path.read_text(encoding="utf-8"))["groups"]:
             names |= {rule["alert"] for rule in group["rules"] if "alert" in rule}

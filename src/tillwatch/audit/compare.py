@@ -105,6 +105,8 @@ class Difference:
 
     def __init__(self, rules: Sequence[Rule]) -> None:
         self._rules = tuple(rules)
+        #: True when rows are equal only if their bytes are.
+        self.exact = not any(rule.tolerance for rule in self._rules)
 
     def fields(self, pair: Pair) -> tuple[str, ...] | None:
         """Names of the fields that differ, () when the rows are equal, None when one of them is not there."""

@@ -23,6 +23,8 @@ class Declared:
     #: Fields the value expression needs that are not compared, by side.
     left_context: tuple[Rule, ...]
     right_context: tuple[Rule, ...]
+    #: The field that changes with every write, when the audit names one; it is among the fields or the context.
+    version: str | None
     zone: ZoneInfo
 
     @property
@@ -42,13 +44,18 @@ def declare(spec: Audit, zone: ZoneInfo) -> Declared:
     except UsageError as error:
         raise UsageError(f"audit '{spec.id}': {error}") from error
     known = {*spec.key, *(rule.name for rule in compared)}
+    if spec.changed_by in spec.key:
+        raise UsageError(f"audit '{spec.id}': changed_by: {spec.changed_by} is part of the key; name the change column")
+    # Not a rule of its own when it is compared anyway: then it moves the row as every field does.
+    version = _version({spec.changed_by} - known - {""}, zone)
     return Declared(
         spec=spec,
         key=tuple(_rule(name, spec.fields.get(name) or Field(type="code"), zone) for name in spec.key),
         fields=compared,
         value=expression,
-        left_context=_context(expression.left - known, zone),
-        right_context=_context(expression.right - known, zone),
+        left_context=_context(expression.left - known - {spec.changed_by}, zone) + version,
+        right_context=_context(expression.right - known - {spec.changed_by}, zone) + version,
+        version=spec.changed_by or None,
         zone=zone,
     )
 
@@ -86,3 +93,8 @@ def _rule(name: str, field: Field, zone: ZoneInfo) -> Rule:
 
 def _context(names: frozenset[str], zone: ZoneInfo) -> tuple[Rule, ...]:
     return tuple(Rule(name=name, type=FieldType.DECIMAL, zone=zone) for name in sorted(names))
+
+
+def _version(names: set[str], zone: ZoneInfo) -> tuple[Rule, ...]:
+    """The change column as it is written: it is only ever compared with itself, so any type will do."""
+    return tuple(Rule(name=name, type=FieldType.TEXT, zone=zone) for name in names)

@@ -8,9 +8,11 @@ from decimal import Decimal
 
 from tillwatch.audit import compare, plan, settle
 from tillwatch.audit.declare import Declared
+from tillwatch.audit.ledger import Forgetful, Ledger
 from tillwatch.audit.reading import Gate, Leftovers, Progress, SideFault, SideRead, Sides
 from tillwatch.audit.rows import MAX_EXAMPLES, decode_cells, decode_key
 from tillwatch.audit.spill import Pair, Spill, Stand
+from tillwatch.audit.suspects import percentile
 from tillwatch.audit.value import EXACT
 from tillwatch.audit.verdict import Counts, decide
 from tillwatch.clock import Clock
@@ -39,6 +41,12 @@ class Order:
     clock: Clock
     stop: threading.Event = field(default_factory=threading.Event)
     leftovers: Leftovers = field(default_factory=Leftovers)
+    #: Where suspects that are not decided outlive the run.
+    ledger: Ledger = field(default_factory=Forgetful)
+    #: The slowest normal delay of the sync in earlier runs, in seconds; 0 = never measured.
+    measured_lag: float = 0.0
+    #: Told how many seconds each row in flight took to become equal.
+    converged: Callable[[float], None] = lambda _: None
     #: Called several times a second with the rows read so far.
     alive: Callable[[Progress], None] = ignore
 
@@ -71,9 +79,14 @@ def examine(order: Order) -> AuditReport:
             found.sides = sides
             task = compare.Task(declared=order.declared, sides=sides, spill=spill, gate=gate)
             choice = plan.choose(order.declared, left, right)
+            read_at = order.clock.now()
             _find(task, choice, found)
             found.suspects = spill.count(Stand.PENDING)
-            found.rounds = settle.settle(task, spec.settle)
+            found.settled = settle.settle(
+                task, spec.settle, ledger=order.ledger, measured_lag=order.measured_lag, read_at=read_at
+            )
+            for lag in found.settled.lags:
+                order.converged(lag)
             _collect(task, found)
             found.verdict, found.reason = decide(found.counts())
     except SideFault as fault:
@@ -93,7 +106,7 @@ class _Found:
     strategy: str = ""
     strategy_reason: str = ""
     suspects: int = 0
-    rounds: int = 0
+    settled: settle.Outcome = field(default_factory=settle.Outcome)
     by_kind: dict[DifferenceKind, int] = field(default_factory=lambda: dict.fromkeys(DifferenceKind, 0))
     cleared: int = 0
     unsettled: int = 0
@@ -111,6 +124,7 @@ class _Found:
             extra=self.by_kind[DifferenceKind.EXTRA],
             changed=self.by_kind[DifferenceKind.CHANGED],
             unsettled=self.unsettled,
+            late=self.settled.late,
             unreadable=unreadable,
         )
 
@@ -185,13 +199,14 @@ def _report(order: Order, found: _Found, seconds: float) -> AuditReport:
     counts = found.counts()
     evidence: dict[str, object] = {
         "suspects": found.suspects,
-        "settle_rounds": found.rounds,
+        "settle_rounds": found.settled.rounds,
         "cleared": found.cleared,
         "differences_kept": len(found.differences),
     }
     if reads:
         # Whether rows can be asked for by the key as it stands in the report; a repair needs to know.
         evidence["exact_keys"] = all(read.exact_keys for read in reads.values())
+    evidence |= _settled(order.declared, found.settled)
     if found.cause:
         evidence["cause"] = str(found.cause)
     if found.unsettled_keys:
@@ -213,6 +228,7 @@ def _report(order: Order, found: _Found, seconds: float) -> AuditReport:
         extra=counts.extra,
         changed=counts.changed,
         unsettled=counts.unsettled,
+        late=counts.late,
         value_at_risk=found.value_at_risk,
         differences=tuple(found.differences),
         strategy=found.strategy,
@@ -222,3 +238,26 @@ def _report(order: Order, found: _Found, seconds: float) -> AuditReport:
         seconds=seconds,
         evidence=evidence,
     )
+
+
+def _settled(declared: Declared, settled: settle.Outcome) -> dict[str, object]:
+    """What waiting for rows in flight has shown; nothing when nothing was waited for."""
+    evidence: dict[str, object] = {}
+    if settled.strength:
+        evidence["settle"] = {
+            "window_seconds": round(settled.window, 3),
+            "strength": settled.strength,
+            "carried": settled.carried,
+            "lagging_under_write": settled.lagging,
+            "divergent_under_write": settled.divergent,
+        }
+    if settled.lags:
+        evidence["lag"] = {
+            "rows": len(settled.lags),
+            "p50": round(percentile(settled.lags, 0.5), 3),
+            "p99": round(percentile(settled.lags, 0.99), 3),
+            "max": round(max(settled.lags), 3),
+        }
+    if settled.late_keys:
+        evidence["late_keys"] = [decode_key(declared, key) for key in settled.late_keys]
+    return evidence

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 from tillwatch.audit.declare import Declared
-from tillwatch.audit.settle import MAX_ROUNDS
+from tillwatch.audit.settle import MAX_WAIT_WINDOWS
 from tillwatch.audit.verdict import site_of
 from tillwatch.config.declared import ChainConfig
 from tillwatch.metrics import Metrics
@@ -15,9 +15,25 @@ def finished(metrics: Metrics, report: AuditReport, declared: Declared, config: 
     """After every run that ended by itself."""
     metrics.inc("tillwatch_audit_runs_total", audit=report.audit, verdict=report.verdict.value)
     metrics.set("tillwatch_audit_duration_seconds", report.seconds, audit=report.audit)
+    settling(metrics, report, declared, config)
     if report.verdict in {Verdict.CLEAN, Verdict.DRIFT}:
         conclusive(metrics, report, declared, config)
+    if report.verdict in {Verdict.CLEAN, Verdict.DRIFT, Verdict.SYNC_LAG}:
         expected(metrics, declared, report, now)
+
+
+def settling(metrics: Metrics, report: AuditReport, declared: Declared, config: ChainConfig) -> None:
+    """What waiting for rows in flight has shown; a run that ended before it says nothing of it."""
+    if report.verdict not in {Verdict.CLEAN, Verdict.DRIFT, Verdict.SYNC_LAG} and "settle" not in report.evidence:
+        return
+    where = {"audit": report.audit, "interface": declared.spec.interface, "site": site_of(declared.spec, config)}
+    suspects = report.evidence.get("suspects", 0)
+    metrics.set("tillwatch_drift_suspects", suspects if isinstance(suspects, int) else 0, **where)
+    metrics.set("tillwatch_drift_unsettled", report.unsettled, **where)
+    metrics.set("tillwatch_drift_late", report.late, **where)
+    lag = report.evidence.get("lag")
+    if isinstance(lag, dict):
+        metrics.set("tillwatch_audit_sync_lag_seconds", lag["p99"], **where)
 
 
 def conclusive(metrics: Metrics, report: AuditReport, declared: Declared, config: ChainConfig) -> None:
@@ -46,6 +62,6 @@ def expected(metrics: Metrics, declared: Declared, last: AuditReport | None, now
     since = now if last is None else last.started_at
     due = schedule.first_after(since, spec.id)
     interval = schedule.first_after(due, spec.id) - due
-    allowed: timedelta = spec.timeout + MAX_ROUNDS * spec.settle
+    allowed: timedelta = spec.timeout + MAX_WAIT_WINDOWS * spec.settle
     metrics.set("tillwatch_audit_expected_by_timestamp_seconds", (due + interval + allowed).timestamp(), audit=spec.id)
     metrics.set("tillwatch_audit_interval_seconds", interval.total_seconds(), audit=spec.id)

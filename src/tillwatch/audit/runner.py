@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from tillwatch.audit import export, gauges
 from tillwatch.audit.declare import Declared, declare_all
 from tillwatch.audit.examine import Order, examine, ignore
+from tillwatch.audit.ledger import StoredLedger
 from tillwatch.audit.loop import MAX_WORKERS, AuditLoop
 from tillwatch.audit.reading import Leftovers, Progress
 from tillwatch.clock import Clock
@@ -24,6 +25,7 @@ from tillwatch.metrics import Metrics
 from tillwatch.model.audit import AuditReport, SideReport, Verdict
 from tillwatch.sources.base import Source
 from tillwatch.store import audits as records
+from tillwatch.store import suspects
 from tillwatch.store.db import Database
 
 _log = logging.getLogger(__name__)
@@ -137,12 +139,13 @@ class AuditRunner:
         """Show the last known state in the metrics again; returns the last scheduled instant of each audit."""
         with self._database.read() as connection:
             known = records.latest(connection, conclusive=True)
+            answered = records.latest(connection, answered=True)
             slots = records.last_slots(connection)
         now = self._clock.now()
         for audit, declared in self._declared.items():
             if audit in known:
                 gauges.conclusive(self._metrics, known[audit], declared, self._config)
-            gauges.expected(self._metrics, declared, known.get(audit), now)
+            gauges.expected(self._metrics, declared, answered.get(audit), now)
         return slots
 
     def _find(self, audit_id: str) -> Declared:
@@ -193,6 +196,9 @@ class AuditRunner:
                 clock=self._clock,
                 stop=self._stop,
                 leftovers=self._leftovers,
+                ledger=StoredLedger(self._database, audit=spec.id, run=run, owner=self._owner),
+                measured_lag=self._measured_lag(spec.id),
+                converged=lambda lag: self._metrics.observe("tillwatch_sync_converge_seconds", lag, audit=spec.id),
                 alive=alive,
             )
             try:
@@ -210,6 +216,10 @@ class AuditRunner:
             self._store(report, declared)
         gauges.finished(self._metrics, report, declared, self._config, self._clock.now())
         return report
+
+    def _measured_lag(self, audit: str) -> float:
+        with self._database.read() as connection:
+            return suspects.measured_lag(connection, audit)
 
     @contextmanager
     def _turn(self, audit: str, beat: "_Beat") -> Iterator[None]:

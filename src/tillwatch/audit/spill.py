@@ -25,6 +25,8 @@ class Stand(enum.IntEnum):
     PENDING = 0
     CONFIRMED = 1
     CLEARED = 2
+    #: Differs, and the right side is known to be behind: not lost, but later than the sync may be.
+    LATE = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +65,7 @@ class Spill:
         self._connection.execute("BEGIN")
         self._connection.execute(
             "CREATE TABLE suspects (key BLOB PRIMARY KEY, left BLOB, left_context BLOB, right BLOB,"
-            " right_context BLOB, stand INTEGER NOT NULL) WITHOUT ROWID"
+            " right_context BLOB, stand INTEGER NOT NULL, standing BLOB NOT NULL) WITHOUT ROWID"
         )
         for side in ("left", "right"):
             self.clear(side)
@@ -131,12 +133,12 @@ class Spill:
         except sqlite3.OperationalError as error:
             raise _full(error) from error
 
-    def suspect(self, pair: Pair, stand: Stand = Stand.PENDING) -> None:
+    def suspect(self, pair: Pair, stand: Stand = Stand.PENDING, standing: bytes = b"") -> None:
         """Add a suspect, or say anew what both sides hold under its key and where it stands."""
         left, right = pair.left, pair.right
         try:
             self._connection.execute(
-                "INSERT OR REPLACE INTO suspects VALUES (?, ?, ?, ?, ?, ?)",
+                "INSERT OR REPLACE INTO suspects VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (
                     pair.key,
                     left.cells if left else None,
@@ -144,6 +146,7 @@ class Spill:
                     right.cells if right else None,
                     right.context if right else None,
                     stand,
+                    standing,
                 ),
             )
         except sqlite3.OperationalError as error:
@@ -152,6 +155,13 @@ class Spill:
     def confirm_all(self) -> None:
         """Every pending suspect is a difference: nothing is waited for."""
         self._connection.execute("UPDATE suspects SET stand = 1 WHERE stand = 0")
+
+    def newest(self, side: str, position: int) -> tuple[int, str]:
+        """How many rows are kept of `side`, and the largest text that stands at `position` of their context."""
+        rows, newest = self._connection.execute(
+            f"SELECT count(*), max(json_extract(context, '$[' || ? || ']')) FROM {_table(side)}", (position,)
+        ).fetchone()
+        return int(rows), str(newest or "")
 
     def count(self, stand: Stand) -> int:
         return int(self._connection.execute("SELECT count(*) FROM suspects WHERE stand = ?", (stand,)).fetchone()[0])
@@ -163,8 +173,21 @@ class Spill:
         ):
             yield Pair(key=key, left=_half(left, left_context), right=_half(right, right_context))
 
-    def again(self) -> Iterator[tuple[Pair, Pair]]:
-        """Pending suspects as they stood and as the sides hold them now.
+    def standings(self, stand: Stand) -> Iterator[tuple[Pair, bytes]]:
+        """Suspects that stand so with what was noted of each, in key order. The caller may change them meanwhile."""
+        last = b""
+        while rows := self._connection.execute(
+            "SELECT key, left, left_context, right, right_context, standing FROM suspects"
+            " WHERE stand = ? AND key > ? ORDER BY key LIMIT 1000",
+            (stand, last),
+        ).fetchall():
+            for key, left, left_context, right, right_context, standing in rows:
+                pair = Pair(key=key, left=_half(left, left_context), right=_half(right, right_context))
+                yield pair, standing
+            last = rows[-1][0]
+
+    def again(self) -> Iterator[tuple[Pair, bytes]]:
+        """Pending suspects as the sides hold them now, each with what was noted of it.
 
         Read in slices: the caller changes suspects while it iterates.
         """
@@ -172,16 +195,13 @@ class Spill:
             self._connection.execute(f"CREATE INDEX IF NOT EXISTS {side}_key ON {_table(side)} (key)")
         last = b""
         while rows := self._connection.execute(
-            "SELECT s.key, s.left, s.left_context, s.right, s.right_context, l.cells, l.context, r.cells, r.context"
+            "SELECT s.key, l.cells, l.context, r.cells, r.context, s.standing"
             " FROM suspects s LEFT JOIN left_rows l ON l.key = s.key LEFT JOIN right_rows r ON r.key = s.key"
             " WHERE s.stand = 0 AND s.key > ? ORDER BY s.key LIMIT 1000",
             (last,),
         ).fetchall():
             for row in rows:
-                yield (
-                    Pair(key=row[0], left=_half(row[1], row[2]), right=_half(row[3], row[4])),
-                    Pair(key=row[0], left=_half(row[5], row[6]), right=_half(row[7], row[8])),
-                )
+                yield Pair(key=row[0], left=_half(row[1], row[2]), right=_half(row[3], row[4])), row[5]
             last = rows[-1][0]
 
 

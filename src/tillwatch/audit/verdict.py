@@ -15,6 +15,7 @@ from tillwatch.model.incident import Severity
 from tillwatch.model.wording import CAUSES
 
 DRIFT = "Drift"
+SYNC_LAG = "SyncLag"
 INCONCLUSIVE = "AuditInconclusive"
 SOURCE = "audit"
 
@@ -31,6 +32,8 @@ class Counts:
     extra: int
     changed: int
     unsettled: int
+    #: Rows that are known to be late and not lost.
+    late: int
     #: Values that could not be read as their declared type.
     unreadable: int
 
@@ -43,10 +46,13 @@ def decide(counts: Counts) -> tuple[Verdict, str]:
     """The verdict of a comparison that went through, and why.
 
     1. One confirmed difference is drift, whatever else is unclear.
-    2. What keeps moving or cannot be read is not proven equal: inconclusive.
-    3. Otherwise clean.
+    2. Rows that are late, and not one that is lost: the sync lags.
+    3. What keeps moving or cannot be read is not proven equal: inconclusive.
+    4. Otherwise clean.
     """
     notes = []
+    if counts.late:
+        notes.append(f"{counts.late} rows took longer to arrive than the audit allows")
     if counts.unsettled:
         notes.append(f"{counts.unsettled} rows differ but kept moving")
     if counts.unreadable:
@@ -54,6 +60,8 @@ def decide(counts: Counts) -> tuple[Verdict, str]:
     if counts.differences:
         found = f"{counts.missing} missing, {counts.extra} extra, {counts.changed} changed"
         return Verdict.DRIFT, "; ".join([found, *notes])
+    if counts.late:
+        return Verdict.SYNC_LAG, "; ".join(notes)
     if notes:
         return Verdict.INCONCLUSIVE, "; ".join(notes)
     return Verdict.CLEAN, "both sides agree"
@@ -68,31 +76,37 @@ def money(amount: Decimal) -> str:
 def alerts(report: AuditReport, spec: Audit, config: ChainConfig, *, in_vain: int) -> tuple[Alert, ...]:
     """The alerts one report raises or resolves.
 
-    | verdict      | Drift     | AuditInconclusive |
-    |--------------|-----------|-------------------|
-    | clean        | resolved  | resolved          |
-    | drift        | firing    | resolved          |
-    | inconclusive | –         | firing, see below |
-    | failed       | –         | firing, see below |
+    | verdict      | Drift     | SyncLag                       | AuditInconclusive |
+    |--------------|-----------|-------------------------------|-------------------|
+    | clean        | resolved  | resolved                      | resolved          |
+    | drift        | firing    | firing with late rows, else – | resolved          |
+    | sync_lag     | –         | firing                        | resolved          |
+    | inconclusive | –         | –                             | firing, see below |
+    | failed       | –         | –                             | firing, see below |
 
-    Drift is resolved by a clean run only. AuditInconclusive says that nothing is known; a run that reached a verdict
-    ends it, also when that verdict is drift. It is raised once `in_vain`, the number of runs in a row without a verdict
-    (this one included), reaches the audit's `fail_after`: when the ERP is down its own probes say so first.
+    Drift and SyncLag are resolved by a clean run only: while a row is wrong or still on its way, nobody knows that the
+    sync keeps up. AuditInconclusive says that nothing is known; a run that gave an answer ends it, whatever the answer.
+    It is raised once `in_vain`, the number of runs in a row without an answer (this one included), reaches the audit's
+    `fail_after`: when the ERP is down its own probes say so first.
     """
     ended = report.started_at + timedelta(seconds=report.seconds)
-    if report.verdict is Verdict.CLEAN:
-        return (
-            _alert(DRIFT, spec.severity, report, spec, config, ends_at=ended),
-            _alert(INCONCLUSIVE, Severity.WARNING, report, spec, config, ends_at=ended),
-        )
-    if report.verdict is Verdict.DRIFT:
-        return (
-            _alert(DRIFT, spec.severity, report, spec, config),
-            _alert(INCONCLUSIVE, Severity.WARNING, report, spec, config, ends_at=ended),
-        )
-    if in_vain < spec.fail_after:
-        return ()
-    return (_alert(INCONCLUSIVE, Severity.WARNING, report, spec, config),)
+    severities = {DRIFT: spec.severity, SYNC_LAG: Severity.WARNING, INCONCLUSIVE: Severity.WARNING}
+    firing: set[str] = set()
+    resolved: set[str] = set()
+    match report.verdict:
+        case Verdict.CLEAN:
+            resolved = {DRIFT, SYNC_LAG, INCONCLUSIVE}
+        case Verdict.DRIFT:
+            firing, resolved = {DRIFT, *([SYNC_LAG] if report.late else [])}, {INCONCLUSIVE}
+        case Verdict.SYNC_LAG:
+            firing, resolved = {SYNC_LAG}, {INCONCLUSIVE}
+        case Verdict.INCONCLUSIVE | Verdict.FAILED:
+            firing = {INCONCLUSIVE} if in_vain >= spec.fail_after else set()
+    return tuple(
+        _alert(name, severity, report, spec, config, ends_at=ended if name in resolved else None)
+        for name, severity in severities.items()
+        if name in firing | resolved
+    )
 
 
 def _alert(
@@ -141,6 +155,14 @@ def _annotations(name: str, report: AuditReport, spec: Audit, config: ChainConfi
             "summary_zh": f"{chinese}：两侧一致",
             "cause": str(Cause.NONE),
         }
+    if name == SYNC_LAG or report.verdict is Verdict.SYNC_LAG:
+        return {
+            "summary": f"{english}: {report.late} rows took longer from {report.left.system} to {report.right.system} "
+            "than the audit allows; nothing is lost so far",
+            "summary_zh": f"{chinese}：有 {report.late} 行从 {report.left.system} 到 {report.right.system} "
+            "超过了允许的时间；目前没有数据丢失",
+            "cause": str(Cause.BACKLOG),
+        }
     if name == DRIFT or report.verdict is Verdict.DRIFT:
         detail = f"{report.missing} missing, {report.extra} extra, {report.changed} changed"
         detail_zh = f"缺失 {report.missing}，多余 {report.extra}，不一致 {report.changed}"
@@ -176,6 +198,7 @@ def evidence(report: AuditReport) -> dict[str, object]:
         "extra": report.extra,
         "changed": report.changed,
         "unsettled": report.unsettled,
+        "late": report.late,
         "value_at_risk": money(report.value_at_risk),
         "differences": [difference_document(row) for row in report.differences[:MAX_DIFFERENCES_IN_EVIDENCE]],
     }
@@ -206,6 +229,7 @@ def document(report: AuditReport) -> dict[str, object]:
         "extra": report.extra,
         "changed": report.changed,
         "unsettled": report.unsettled,
+        "late": report.late,
         "value_at_risk": money(report.value_at_risk),
         "differences": [difference_document(row) for row in report.differences],
         "strategy": report.strategy,

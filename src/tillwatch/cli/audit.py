@@ -30,6 +30,7 @@ MAX_ROWS_DRAWN = 50
 _EXIT = {
     Verdict.CLEAN: ExitCode.OK,
     Verdict.DRIFT: ExitCode.PROBLEM_FOUND,
+    Verdict.SYNC_LAG: ExitCode.PROBLEM_FOUND,
     Verdict.INCONCLUSIVE: ExitCode.COULD_NOT_RUN,
     Verdict.FAILED: ExitCode.COULD_NOT_RUN,
 }
@@ -51,7 +52,7 @@ def list_audits(ctx: typer.Context) -> None:
 
 @app.command("run")
 def run(ctx: typer.Context, audit: Annotated[str, typer.Argument(metavar="ID", help="The audit to run.")]) -> None:
-    """Run one audit now. Exit code 0 when both sides agree, 1 on drift, 3 when it could not be found out."""
+    """Run one audit now. Exit code 0 when both sides agree, 1 on drift or lag, 3 when it could not be found out."""
     with opened(ctx) as application, _watched(audit) as progress:
         report: AuditReport = application.audits.run(audit, trigger="cli", progress=progress)
         chain: ChainConfig = application.config

@@ -91,6 +91,8 @@ class Audit(Strict):
     fields: Annotated[dict[str, Field], Key(min_length=1)]
     schedule: ScheduleText
     settle: Duration = timedelta(seconds=30)
+    #: A field of both datasets that changes with every write, for example changed_at. It need not be compared.
+    changed_by: str = ""
     value: str = ""
     severity: Severity = Severity.WARNING
     timeout: Duration = timedelta(minutes=10)

@@ -126,10 +126,16 @@ _LOOPS = (
     _own("tillwatch_config_last_reload_successful", _G, "1 when the last reading of the chain directory succeeded."),
     _own("tillwatch_config_last_reload_timestamp_seconds", _G, "When it was last read successfully."),
 )
+_WHERE = ("audit", "interface", "site")
 _AUDITS = (
     _own("tillwatch_audit_rows", _G, "Rows read on each side by the last run.", "audit", "interface", "site", "side"),
     _own("tillwatch_drift_rows", _G, "Differing rows found by the last run.", "audit", "interface", "site", "kind"),
     _own("tillwatch_drift_value_at_risk", _G, "Money at risk in the chain's currency.", "audit", "interface", "site"),
+    _own("tillwatch_drift_suspects", _G, "Rows that differed at first sight in the last run.", *_WHERE),
+    _own("tillwatch_drift_unsettled", _G, "Rows that differed and kept moving; never called equal.", *_WHERE),
+    _own("tillwatch_drift_late", _G, "Rows that took longer to arrive than the audit allows.", *_WHERE),
+    _own("tillwatch_audit_sync_lag_seconds", _G, "How long rows took to arrive, 99th percentile of a run.", *_WHERE),
+    _own("tillwatch_sync_converge_seconds", _H, "How long rows in flight took to become equal.", "audit"),
     _own("tillwatch_audit_duration_seconds", _G, "How long the last run took.", "audit"),
     _own("tillwatch_audit_runs_total", _C, "Runs by verdict.", "audit", "verdict"),
     _own("tillwatch_audit_last_success_timestamp_seconds", _G, "Last run that ended clean or with drift.", "audit"),

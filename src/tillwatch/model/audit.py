@@ -15,6 +15,8 @@ Key = tuple[str, ...]
 class Verdict(enum.StrEnum):
     CLEAN = "clean"
     DRIFT = "drift"
+    #: Nothing is lost, but changes take longer to arrive than the audit allows.
+    SYNC_LAG = "sync_lag"
     INCONCLUSIVE = "inconclusive"
     FAILED = "failed"
 
@@ -72,6 +74,8 @@ class AuditReport:
     changed: int = 0
     #: Rows that differed but were still moving when we stopped looking; never called consistent.
     unsettled: int = 0
+    #: Rows that differed for longer than the sync may take, and are known to be late and not lost.
+    late: int = 0
     value_at_risk: Decimal = Decimal(0)
     #: At most MAX_DIFFERENCES_KEPT of them; the counts above are complete.
     differences: tuple[Difference, ...] = ()
@@ -95,3 +99,18 @@ class AuditRun:
     started_at: datetime
     finished_at: datetime | None = None
     report: AuditReport | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Remembered:
+    """A row that differs and is not decided yet, as it is kept between two runs."""
+
+    #: The key as JSON.
+    key: str
+    first_seen: datetime
+    #: Since when the window that runs has run, and how many whole ones neither side moved in.
+    since: datetime
+    windows: int
+    #: Digests of what the sides held, empty for no row.
+    left: str
+    right: str

@@ -30,7 +30,10 @@ PAGE_DIFFERENCES = 1_000
 #: What a run interrupted by a crash says.
 INTERRUPTED = "interrupted"
 
-CONCLUSIVE = (Verdict.CLEAN.value, Verdict.DRIFT.value)
+#: Verdicts that prove what both sides hold: the state that stays known until the next of them.
+PROVEN = (Verdict.CLEAN.value, Verdict.DRIFT.value)
+#: Verdicts that are an answer. A sync that lags is one, though what it still owes is not known.
+CONCLUSIVE = (*PROVEN, Verdict.SYNC_LAG.value)
 
 
 def begin(
@@ -62,6 +65,7 @@ def begin(
         "extra": 0,
         "changed": 0,
         "unsettled": 0,
+        "late": 0,
         "value_at_risk": Decimal(0),
         "strategy": "",
         "strategy_reason": "",
@@ -101,6 +105,7 @@ def finish(connection: Connection, report: AuditReport, *, owner: str, now: date
         "extra": report.extra,
         "changed": report.changed,
         "unsettled": report.unsettled,
+        "late": report.late,
         "value_at_risk": report.value_at_risk,
         "strategy": report.strategy,
         "strategy_reason": report.strategy_reason,
@@ -169,7 +174,7 @@ def runs(connection: Connection, *, audit: str | None = None, limit: int, before
 
 
 def in_vain(connection: Connection, audit: str, limit: int) -> int:
-    """How many of the newest finished runs in a row reached no verdict of clean or drift; counted up to `limit`."""
+    """How many of the newest finished runs in a row ended without an answer; counted up to `limit`."""
     query = (
         select(audit_runs.c.verdict)
         .where(audit_runs.c.audit == audit, audit_runs.c.state == AuditRunState.FINISHED.value)
@@ -180,12 +185,12 @@ def in_vain(connection: Connection, audit: str, limit: int) -> int:
     return next((count for count, verdict in enumerate(verdicts) if verdict in CONCLUSIVE), len(verdicts))
 
 
-def latest(connection: Connection, *, conclusive: bool = False) -> dict[str, AuditReport]:
-    """The newest finished report of each audit, without differences; with `conclusive` the newest that reached a
-    verdict of clean or drift: what was last known for certain."""
+def latest(connection: Connection, *, conclusive: bool = False, answered: bool = False) -> dict[str, AuditReport]:
+    """The newest finished report of each audit, without differences; with `conclusive` the newest that proved what the
+    sides hold: what was last known for certain; with `answered` the newest that gave any answer."""
     query = select(func.max(audit_runs.c.id)).where(audit_runs.c.state == AuditRunState.FINISHED.value)
-    if conclusive:
-        query = query.where(audit_runs.c.verdict.in_(CONCLUSIVE))
+    if conclusive or answered:
+        query = query.where(audit_runs.c.verdict.in_(PROVEN if conclusive else CONCLUSIVE))
     newest = query.group_by(audit_runs.c.audit)
     found: dict[str, AuditReport] = {}
     for row in connection.execute(select(audit_runs).where(audit_runs.c.id.in_(newest))).mappings():
@@ -320,6 +325,7 @@ def _run(row: RowMapping) -> AuditRun:
             extra=row["extra"],
             changed=row["changed"],
             unsettled=row["unsettled"],
+            late=row["late"],
             value_at_risk=row["value_at_risk"],
             strategy=row["strategy"],
             strategy_reason=row["strategy_reason"],

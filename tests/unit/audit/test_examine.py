@@ -326,7 +326,8 @@ def test_a_row_in_flight_is_not_drift() -> None:
     report = audited(left, right, SETTLED, clock=clock)
     assert (report.verdict, report.unsettled) == (Verdict.CLEAN, 0)
     assert (report.evidence["suspects"], report.evidence["cleared"], report.evidence["settle_rounds"]) == (2, 2, 1)
-    assert clock.monotonic() >= 30
+    # It was seen to arrive within the window, so nothing more is waited for.
+    assert 0 < clock.monotonic() < 30
 
 
 def test_only_the_differing_keys_are_read_again() -> None:
@@ -346,11 +347,13 @@ def test_a_system_that_cannot_be_asked_for_keys_is_read_whole_again(reason: str)
     right.keys = reason != "no keys"
     report = audited(left, right, SETTLED)
     assert found(report) == [("changed", "002", ("quantity",)), ("missing", "003", ())]
-    assert [keys for _, keys in left.asked + right.asked] == [None] * 4
+    # Once to find them, and at the end of each of the two windows.
+    assert [keys for _, keys in left.asked + right.asked] == [None] * 6
 
 
 def test_a_row_that_keeps_moving_is_unsettled_and_never_called_consistent() -> None:
     left, right = pair()
+    right.keys = False  # so that it cannot be followed with quick looks
     moving = [stock(("001", "1", "1"), ("002", str(number), "2"), ("003", "3", "3")) for number in range(10, 20)]
     late(right, *moving)
     report = audited(left, right, SETTLED)
@@ -358,7 +361,7 @@ def test_a_row_that_keeps_moving_is_unsettled_and_never_called_consistent() -> N
     assert report.reason == "1 rows differ but kept moving"
     assert (report.unsettled, report.differences) == (1, ())
     assert report.evidence["unsettled_keys"] == [{"sku": "002"}]
-    assert report.evidence["settle_rounds"] == 3
+    assert report.evidence["settle_rounds"] == 4
 
 
 def test_a_row_that_moves_once_and_then_stands_wrong_is_drift() -> None:
@@ -367,11 +370,12 @@ def test_a_row_that_moves_once_and_then_stands_wrong_is_drift() -> None:
     report = audited(left, right, SETTLED)
     assert found(report) == [("changed", "002", ("quantity",))]
     assert report.differences[0].right == {"quantity": "9.0000", "price": "2.00"}
-    assert report.evidence["settle_rounds"] == 2
+    assert report.evidence["settle_rounds"] == 3
 
 
 def test_drift_beside_moving_rows_is_drift_and_says_so() -> None:
     left, right = pair()
+    right.keys = False
     moving = [stock(("001", "5", "1"), ("002", str(number), "2"), ("003", "3", "3")) for number in range(10, 20)]
     late(right, *moving)
     report = audited(left, right, SETTLED)

@@ -48,15 +48,26 @@ def names(found: tuple[Alert, ...]) -> dict[str, AlertState]:
 @pytest.mark.parametrize(
     ("counts", "verdict", "reason"),
     [
-        ((0, 0, 0, 0, 0), Verdict.CLEAN, "both sides agree"),
-        ((1, 2, 3, 0, 0), Verdict.DRIFT, "1 missing, 2 extra, 3 changed"),
-        ((0, 0, 0, 4, 0), Verdict.INCONCLUSIVE, "4 rows differ but kept moving"),
-        ((0, 0, 0, 0, 5), Verdict.INCONCLUSIVE, "5 values cannot be read as their declared type"),
-        ((1, 0, 0, 4, 0), Verdict.DRIFT, "1 missing, 0 extra, 0 changed; 4 rows differ but kept moving"),
+        ((0, 0, 0, 0, 0, 0), Verdict.CLEAN, "both sides agree"),
+        ((1, 2, 3, 0, 0, 0), Verdict.DRIFT, "1 missing, 2 extra, 3 changed"),
+        ((0, 0, 0, 4, 0, 0), Verdict.INCONCLUSIVE, "4 rows differ but kept moving"),
+        ((0, 0, 0, 0, 0, 5), Verdict.INCONCLUSIVE, "5 values cannot be read as their declared type"),
+        ((1, 0, 0, 4, 0, 0), Verdict.DRIFT, "1 missing, 0 extra, 0 changed; 4 rows differ but kept moving"),
+        ((0, 0, 0, 0, 6, 0), Verdict.SYNC_LAG, "6 rows took longer to arrive than the audit allows"),
+        (
+            (0, 0, 0, 4, 6, 0),
+            Verdict.SYNC_LAG,
+            "6 rows took longer to arrive than the audit allows; 4 rows differ but kept moving",
+        ),
+        (
+            (0, 1, 0, 0, 6, 0),
+            Verdict.DRIFT,
+            "0 missing, 1 extra, 0 changed; 6 rows took longer to arrive than the audit allows",
+        ),
     ],
 )
 def test_counts_decide(counts: tuple[int, ...], verdict: Verdict, reason: str) -> None:
-    keys = ("missing", "extra", "changed", "unsettled", "unreadable")
+    keys = ("missing", "extra", "changed", "unsettled", "late", "unreadable")
     assert decide(Counts(**dict(zip(keys, counts, strict=True)))) == (verdict, reason)
 
 
@@ -75,6 +86,7 @@ def test_only_a_clean_run_resolves_drift() -> None:
     assert resolved == {
         Verdict.CLEAN: AlertState.RESOLVED,
         Verdict.DRIFT: AlertState.FIRING,
+        Verdict.SYNC_LAG: None,
         Verdict.INCONCLUSIVE: None,
         Verdict.FAILED: None,
     }
@@ -110,7 +122,35 @@ def test_an_alert_keeps_its_identity_while_numbers_and_reasons_change() -> None:
     )
     clean = alerts(replace(REPORT, verdict=Verdict.CLEAN), SPEC, CONFIG, in_vain=2)
     assert {a.name: a.fingerprint for a in first} == {a.name: a.fingerprint for a in later}
-    assert {a.name: a.fingerprint for a in first} == {a.name: a.fingerprint for a in clean}
+    identities = {a.name: a.fingerprint for a in clean}
+    assert {a.name: a.fingerprint for a in first} == {name: identities[name] for name in ("Drift", "AuditInconclusive")}
+    behind = alerts(replace(REPORT, verdict=Verdict.SYNC_LAG, late=3), SPEC, CONFIG, in_vain=2)
+    assert {a.name: a.fingerprint for a in behind} == {
+        name: identities[name] for name in ("SyncLag", "AuditInconclusive")
+    }
+
+
+def test_lag_fires_its_own_alert_as_a_warning_and_only_a_clean_run_ends_it() -> None:
+    behind = replace(REPORT, verdict=Verdict.SYNC_LAG, changed=0, late=3, differences=())
+    found = alerts(behind, SPEC, CONFIG, in_vain=2)
+    assert names(found) == {"SyncLag": AlertState.FIRING, "AuditInconclusive": AlertState.RESOLVED}
+    assert found[0].labels["severity"] == "warning"
+    assert found[0].annotations == {
+        "summary": "Stock: 3 rows took longer from erp to till than the audit allows; nothing is lost so far",
+        "summary_zh": "库存：有 3 行从 erp 到 till 超过了允许的时间；目前没有数据丢失",
+        "cause": "backlog",
+    }
+    told = {
+        verdict: names(alerts(replace(behind, verdict=verdict), SPEC, CONFIG, in_vain=2)).get("SyncLag")
+        for verdict in Verdict
+    }
+    assert told == {
+        Verdict.CLEAN: AlertState.RESOLVED,
+        Verdict.DRIFT: AlertState.FIRING,
+        Verdict.SYNC_LAG: AlertState.FIRING,
+        Verdict.INCONCLUSIVE: None,
+        Verdict.FAILED: None,
+    }
 
 
 def test_the_summary_tells_both_languages_what_is_at_stake() -> None:

@@ -44,11 +44,12 @@ class RunAudit(Action[AuditParams]):
             "changed": report.changed,
             "value_at_risk": str(report.value_at_risk),
         }
-        expected = {"clean": {Verdict.CLEAN}, "drift": {Verdict.DRIFT}, "any": {Verdict.CLEAN, Verdict.DRIFT}}
+        answers = {Verdict.CLEAN, Verdict.DRIFT, Verdict.SYNC_LAG}
+        expected = {"clean": {Verdict.CLEAN}, "drift": {Verdict.DRIFT}, "any": answers}
         if report.verdict not in expected[ctx.params.expect]:
             counts = f"missing {report.missing}, extra {report.extra}, changed {report.changed}"
-            # An audit that could not look may see more in a moment.
-            retryable = report.verdict in {Verdict.INCONCLUSIVE, Verdict.FAILED}
+            # An audit that could not look may see more in a moment, and what is late may arrive.
+            retryable = report.verdict in {Verdict.INCONCLUSIVE, Verdict.FAILED, Verdict.SYNC_LAG}
             reason = f"audit '{report.audit}' run {report.run} is {report.verdict} ({counts}): {report.reason}"
             raise ActionError(reason, retryable=retryable)
         return output

@@ -29,6 +29,7 @@ audit_runs = Table(
     Column("extra", BigInteger, nullable=False),
     Column("changed", BigInteger, nullable=False),
     Column("unsettled", BigInteger, nullable=False),
+    Column("late", BigInteger, nullable=False),
     Column("value_at_risk", DecimalText, nullable=False),
     Column("strategy", String, nullable=False),
     Column("strategy_reason", Text, nullable=False),

@@ -20,6 +20,9 @@ MESSAGES: Mapping[str, Text] = {
     "audit.clean": Text("Both sides agree on all {rows} rows.", "两边 {rows} 行全部一致。"),
     "audit.drift": Text("{n} rows differ.", "{n} 行存在差异。"),
     "audit.drift.one": Text("{n} row differs.", "{n} 行存在差异。"),
+    "audit.sync_lag": Text(
+        "Data arrives later than allowed; nothing is lost so far.", "数据到达超过允许的时间；目前没有丢失。"
+    ),
     "audit.inconclusive": Text("No verdict: the comparison could not be trusted.", "没有结论：本次比较不可信。"),
     "audit.failed": Text("The audit failed.", "对账失败。"),
     "audit.risk": Text("Money at risk", "风险金额"),
@@ -32,6 +35,21 @@ MESSAGES: Mapping[str, Text] = {
     "audit.changed_hint": Text("in both, different", "两边都有但不同"),
     "audit.unsettled": Text("Still moving", "仍在变动"),
     "audit.unsettled_hint": Text("differed, but was changing while we looked", "有差异，但检查时仍在变化"),
+    "audit.suspects": Text("In question at first", "初步可疑"),
+    "audit.suspects_hint": Text("{n} were only in flight", "其中 {n} 行只是在途"),
+    "audit.late": Text("Late", "迟到"),
+    "audit.late_hint": Text("arrived too late, or is still on its way", "到达过慢，或仍在途中"),
+    "audit.lag": Text("Sync lag", "同步延迟"),
+    "audit.lag_hint": Text("99 of 100 rows arrive faster", "99% 的行快于此"),
+    "audit.strength.strong": Text(
+        "Rows in flight are recognised by their change column; waited for {span}.",
+        "在途行通过变更列识别；等待时间 {span}。",
+    ),
+    "audit.strength.weak": Text(
+        "Weaker evidence: without a change column a value that went and came back cannot be seen. "
+        "Differences stood still for two windows of {span}.",
+        "证据较弱：没有变更列，无法发现变化后又恢复的值。差异在两个 {span} 的窗口内保持不变。",
+    ),
     "audit.rows": Text("{rows} rows", "{rows} 行"),
     "audit.rows.one": Text("{rows} row", "{rows} 行"),
     "audit.key": Text("Key", "键"),
@@ -59,6 +77,7 @@ MESSAGES: Mapping[str, Text] = {
     "kind.changed": Text("changed", "不一致"),
     "verdict.clean": Text("clean", "一致"),
     "verdict.drift": Text("drift", "有差异"),
+    "verdict.sync_lag": Text("sync lag", "同步滞后"),
     "verdict.inconclusive": Text("inconclusive", "无结论"),
     "verdict.failed": Text("failed", "失败"),
 }

@@ -22,6 +22,7 @@ MESSAGES: Mapping[str, Text] = {
     "word.degraded": Text("slow or limited", "性能下降"),
     "word.drift": Text("{n} differ", "{n} 处差异"),
     "word.drift.one": Text("{n} differs", "{n} 处差异"),
+    "word.sync_lag": Text("sync is behind", "同步滞后"),
     "word.inconclusive": Text("inconclusive", "无法得出结论"),
     "word.failed": Text("audit failed", "对账失败"),
     "outcome.ok": Text("ok", "正常"),
@@ -53,6 +54,7 @@ MESSAGES: Mapping[str, Text] = {
     "alert.HostSaturated": Text("{name} is overloaded", "{name}负载过高"),
     "alert.ProbeFailing": Text("A check of {name} is failing", "{name}的检查失败"),
     "alert.Drift": Text("{name}: the two sides differ", "{name}：两边数据不一致"),
+    "alert.SyncLag": Text("{name}: data arrives too late", "{name}：数据到达过慢"),
     "alert.AuditInconclusive": Text("{name}: the audit could not reach a verdict", "{name}：对账无法得出结论"),
     **{f"cause.{cause}": Text(words["en"], words["zh"]) for cause, words in CAUSES.items()},
 }

@@ -117,6 +117,8 @@ def _verdict(report: AuditReport, audit: Audit) -> tuple[Level, str]:
             return Level.OK, "clean"
         case Verdict.DRIFT:
             return OF_SEVERITY[audit.severity], "drift"
+        case Verdict.SYNC_LAG:
+            return Level.WARNING, "sync_lag"
         case Verdict.INCONCLUSIVE:
             return Level.UNKNOWN, "inconclusive"
         case Verdict.FAILED:

@@ -46,6 +46,7 @@ OF_ALERT: Mapping[AlertState, Level] = {
 OF_VERDICT: Mapping[Verdict, Level] = {
     Verdict.CLEAN: Level.OK,
     Verdict.DRIFT: Level.CRITICAL,
+    Verdict.SYNC_LAG: Level.WARNING,
     Verdict.INCONCLUSIVE: Level.UNKNOWN,
     Verdict.FAILED: Level.UNKNOWN,
 }

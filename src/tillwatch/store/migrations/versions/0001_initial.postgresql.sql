@@ -16,6 +16,7 @@ CREATE TABLE audit_runs (
 	extra BIGINT NOT NULL,
 	changed BIGINT NOT NULL,
 	unsettled BIGINT NOT NULL,
+	late BIGINT NOT NULL,
 	value_at_risk TEXT NOT NULL,
 	strategy VARCHAR NOT NULL,
 	strategy_reason TEXT NOT NULL,
@@ -29,6 +30,19 @@ CREATE TABLE audit_runs (
 CREATE INDEX ix_audit_runs_audit_id ON audit_runs (audit, id);
 
 CREATE INDEX ix_audit_runs_state_lease_until ON audit_runs (state, lease_until);
+
+CREATE TABLE audit_suspects (
+	audit VARCHAR NOT NULL,
+	number INTEGER NOT NULL,
+	run BIGINT NOT NULL,
+	key TEXT NOT NULL,
+	first_seen TIMESTAMP WITH TIME ZONE NOT NULL,
+	since TIMESTAMP WITH TIME ZONE NOT NULL,
+	windows INTEGER NOT NULL,
+	"left" VARCHAR NOT NULL,
+	"right" VARCHAR NOT NULL,
+	CONSTRAINT pk_audit_suspects PRIMARY KEY (audit, number)
+);
 
 CREATE TABLE breakers (
 	system VARCHAR NOT NULL,
