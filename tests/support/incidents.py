@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -26,6 +27,7 @@ from tillwatch.config.schema import (
 from tillwatch.incident.desk import IncidentDesk
 from tillwatch.model.alert import Alert
 from tillwatch.model.incident import Incident
+from tillwatch.model.notice import DeliveryState
 from tillwatch.store import incidents as store
 from tillwatch.store import outbox
 from tillwatch.store.db import Database
@@ -90,6 +92,12 @@ class Router:
         with self.database.read() as connection:
             return [entry.kind for entry in store.timeline(connection, id)]
 
+    def told(self, id: int = 1) -> list[tuple[str, str, str]]:
+        """(kind, channel, person) of every notice of an incident that was not taken back, in order."""
+        with self.database.read() as connection:
+            sent = outbox.deliveries(connection, id)
+        return [(one.kind.value, one.channel, one.person) for one in sent if one.state is not DeliveryState.CANCELLED]
+
     def outbox(self, id: int = 1) -> list[tuple[str, str, str]]:
         """(kind, channel, state) of every notice of an incident, in order."""
         with self.database.read() as connection:
@@ -98,13 +106,13 @@ class Router:
 
 @pytest.fixture
 def make_router(clock: ManualClock) -> Callable[..., Router]:
-    def make(database: Database, **desk_options: object) -> Router:
-        config = chain()
+    def make(database: Database, config: ChainConfig | None = None, **desk_options: object) -> Router:
+        config = config or chain()
         desk = IncidentDesk(
             config,
             clock=clock,
             database=database,
-            route=lambda labels: route(labels, config.route),
+            route=partial(route, tree=config.route),
             **desk_options,  # type: ignore[arg-type]
         )
         ingest = Ingest(database, clock=clock, on_changes=desk.on_changes)

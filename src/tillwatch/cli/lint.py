@@ -12,6 +12,7 @@ from tillwatch.config.schema import Probe
 from tillwatch.errors import ConfigError, Problem, RunbookError, UsageError
 from tillwatch.notify import registry as channels
 from tillwatch.notify import render
+from tillwatch.oncall import lint as oncall
 from tillwatch.probers import registry as probers
 from tillwatch.probers.base import Prober
 from tillwatch.runbook.actions import REGISTRY
@@ -83,7 +84,11 @@ def _runbooks(config: ChainConfig, clock: Clock) -> list[Problem]:  # noqa: ARG0
     return []
 
 
-LINTS: tuple[Lint, ...] = (_sources, _channels, _messages, _probes, _audits, _runbooks)
+def _oncall(config: ChainConfig, clock: Clock) -> list[Problem]:
+    return oncall.problems(config, clock.now())
+
+
+LINTS: tuple[Lint, ...] = (_sources, _channels, _messages, _probes, _audits, _runbooks, _oncall)
 
 
 def problems(config: ChainConfig, clock: Clock) -> list[Problem]:

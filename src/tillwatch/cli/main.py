@@ -16,6 +16,7 @@ from tillwatch.cli import (
     check,
     demo,
     incident,
+    oncall,
     probe,
     repair,
     route,
@@ -76,6 +77,7 @@ app.add_typer(channel.app, name="channel")
 app.add_typer(alert.app, name="alert")
 app.add_typer(silence.app, name="silence")
 app.add_typer(incident.app, name="incident")
+app.add_typer(oncall.app, name="oncall")
 app.add_typer(route.app, name="route")
 app.add_typer(audit.app, name="audit")
 app.add_typer(repair.app, name="repair")

@@ -63,7 +63,9 @@ def init(
 
 def schema(
     ctx: typer.Context,
-    kind: Annotated[str, typer.Argument(help="chain, checks or routes; all of them when not given.")] = "",
+    kind: Annotated[
+        str, typer.Argument(help="chain, checks, routes, oncall or calendar; all of them when not given.")
+    ] = "",
 ) -> None:
     """Print the JSON Schema of the chain directory's files."""
     document = json_schema(kind) if kind else {name: json_schema(name) for name in FILE_KINDS}

@@ -7,20 +7,26 @@ from typing import Any, Protocol, TypeVar
 from tillwatch.config.bind import did_you_mean
 from tillwatch.config.schema import (
     Audit,
+    Calendar,
     Chain,
     ChainFile,
     Channel,
+    Escalation,
     Heartbeat,
     Interface,
     Listen,
     Offender,
+    Override,
+    Person,
     Probe,
     Receiver,
+    Rota,
     Route,
     Service,
     Site,
     StoreSpec,
     System,
+    Window,
 )
 from tillwatch.config.yaml import Place
 from tillwatch.errors import Problem, UsageError
@@ -53,6 +59,12 @@ class ChainConfig:
     route: Route
     receivers: tuple[Receiver, ...] = ()
     heartbeats: tuple[Heartbeat, ...] = ()
+    people: tuple[Person, ...] = ()
+    rotas: tuple[Rota, ...] = ()
+    overrides: tuple[Override, ...] = ()
+    escalations: tuple[Escalation, ...] = ()
+    calendar: Calendar = field(default_factory=Calendar)
+    windows: tuple[Window, ...] = ()
     #: Prometheus rule files, absolute, in name order.
     rules: tuple[Path, ...] = ()
     #: Runbook files, absolute, in name order.
@@ -84,6 +96,15 @@ class ChainConfig:
 
     def heartbeat(self, id: str) -> Heartbeat:
         return self._one(self.heartbeats, id, "heartbeat")
+
+    def person(self, id: str) -> Person:
+        return self._one(self.people, id, "person")
+
+    def rota(self, id: str) -> Rota:
+        return self._one(self.rotas, id, "rota")
+
+    def escalation(self, id: str) -> Escalation:
+        return self._one(self.escalations, id, "escalation")
 
     def service(self, id: str) -> Service:
         return self._one(self.services, id, "service")

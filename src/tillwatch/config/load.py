@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from tillwatch.config import references
 from tillwatch.config.bind import bind
 from tillwatch.config.declared import ChainConfig as ChainConfig
-from tillwatch.config.schema import ChainFile, ChecksFile, RoutesFile, StoreSpec
+from tillwatch.config.schema import CalendarFile, ChainFile, ChecksFile, OncallFile, RoutesFile, StoreSpec
 from tillwatch.config.secrets import resolve
 from tillwatch.config.yaml import Node
 from tillwatch.config.yaml import load as load_yaml
@@ -43,6 +43,10 @@ class _Reader:
         if not self._secrets:
             return node
         return resolve(node, root=self.root, environment=self._environment, problems=self.problems)
+
+    def optional(self, name: str) -> Node | None:
+        """A file that a chain may do without."""
+        return self.node(self.root / name) if (self.root / name).is_file() else None
 
     def bound(self, node: Node | None, model: type[M]) -> M | None:
         return bind(node, model, problems=self.problems) if node else None
@@ -77,12 +81,22 @@ def load(root: Path, *, secrets: bool = True, environment: Environment[str, str]
     chain_node = reader.node(root / ChainFile.path)
     check_nodes = [reader.node(path) for path in reader.files("probes", "**/*.yaml", wrong_suffix=".yml")]
     routes_node = reader.node(root / RoutesFile.path)
+    oncall_node, calendar_node = reader.optional(OncallFile.path), reader.optional(CalendarFile.path)
     chain = reader.bound(chain_node, ChainFile)
     checks = [reader.bound(node, ChecksFile) for node in check_nodes]
     routes = reader.bound(routes_node, RoutesFile)
+    oncall = reader.bound(oncall_node, OncallFile) or OncallFile()
+    calendar = reader.bound(calendar_node, CalendarFile) or CalendarFile()
     rules = reader.files("alerts/rules", "*.yml", wrong_suffix=".yaml")
     runbooks = reader.files("runbooks", "*.md", wrong_suffix=".markdown")
-    nodes = references.Nodes(chain=chain_node, checks=tuple(node for node in check_nodes if node), routes=routes_node)
+    nodes = references.Nodes(
+        chain=chain_node,
+        checks=tuple(node for node in check_nodes if node),
+        routes=routes_node,
+        oncall=oncall_node,
+        calendar=calendar_node,
+        oncall_is_readable=oncall_node is not None or not (root / OncallFile.path).is_file(),
+    )
     reader.problems.extend(references.check(nodes))
     if reader.problems or chain is None or routes is None:
         raise ConfigError(list(dict.fromkeys(reader.problems)))
@@ -102,6 +116,12 @@ def load(root: Path, *, secrets: bool = True, environment: Environment[str, str]
         route=routes.route,
         receivers=routes.receivers,
         heartbeats=routes.heartbeats,
+        people=oncall.people,
+        rotas=oncall.rotas,
+        overrides=oncall.overrides,
+        escalations=oncall.escalations,
+        calendar=calendar.calendar,
+        windows=calendar.windows,
         rules=tuple(rules),
         runbooks=tuple(runbooks),
         places=references.places(nodes),

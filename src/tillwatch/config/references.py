@@ -15,11 +15,16 @@ class Nodes:
     chain: Node | None
     checks: tuple[Node, ...]
     routes: Node | None
+    oncall: Node | None = None
+    calendar: Node | None = None
+    #: False when alerts/oncall.yaml is there and is not YAML; a chain may well have none.
+    oncall_is_readable: bool = True
 
     def of(self, file: str) -> tuple[Node, ...]:
         if file == "checks":
             return self.checks
-        node = self.chain if file == "chain" else self.routes
+        files = {"chain": self.chain, "routes": self.routes, "oncall": self.oncall, "calendar": self.calendar}
+        node = files[file]
         return (node,) if node else ()
 
 
@@ -35,6 +40,10 @@ DECLARED = {
     "audit": ("checks", "audits"),
     "receiver": ("routes", "receivers"),
     "heartbeat": ("routes", "heartbeats"),
+    "person": ("oncall", "people"),
+    "rota": ("oncall", "rotas"),
+    "escalation": ("oncall", "escalations"),
+    "window": ("calendar", "windows"),
 }
 
 #: Where things are referred to: (file, path, kind). `*` is every item of a list, `**` a list of routes at any depth.
@@ -51,6 +60,15 @@ REFERRED = (
     ("checks", ("audits", "*", "right", "system"), "system"),
     ("checks", ("audits", "*", "repair", "lines", "system"), "system"),
     ("routes", ("receivers", "*", "channels", "*"), "channel"),
+    ("routes", ("receivers", "*", "oncall"), "rota"),
+    ("routes", ("receivers", "*", "escalation"), "escalation"),
+    ("oncall", ("people", "*", "channels", "*"), "channel"),
+    ("oncall", ("rotas", "*", "rotations", "*", "members", "*"), "person"),
+    ("oncall", ("overrides", "*", "rota"), "rota"),
+    ("oncall", ("overrides", "*", "person"), "person"),
+    ("oncall", ("escalations", "*", "steps", "*", "notify", "person"), "person"),
+    ("oncall", ("escalations", "*", "steps", "*", "notify", "rota"), "rota"),
+    ("oncall", ("escalations", "*", "steps", "*", "notify", "receiver"), "receiver"),
     ("routes", ("heartbeats", "*", "system"), "system"),
     ("routes", ("heartbeats", "*", "interface"), "interface"),
     ("routes", ("heartbeats", "*", "site"), "site"),
@@ -93,6 +111,8 @@ def _unreadable(nodes: Nodes) -> set[str]:
     missing = {"chain"} if nodes.chain is None else set()
     if nodes.routes is None:
         missing.add("routes")
+    if not nodes.oncall_is_readable:
+        missing.add("oncall")
     return {kind for kind, (file, _) in DECLARED.items() if file in missing}
 
 
@@ -184,7 +204,7 @@ def _reach(nodes: Nodes) -> Iterator[Problem]:
     if isinstance(route, Mapping) and (matchers := _entry(route, "matchers")) and _items(matchers):
         yield matchers.place.problem("the first route takes every alert; move the matchers into one of its routes")
     for receiver in _items(_entry(nodes.routes, "receivers")):
-        # `oncall` does not count: nothing resolves a rota to channels yet, so it would be told through none.
-        if not _items(_entry(receiver, "channels")):
+        people = _text(_entry(receiver, "oncall")) or _text(_entry(receiver, "escalation"))
+        if not _items(_entry(receiver, "channels")) and not people:
             name = _text(_entry(receiver, "id"))
-            yield receiver.place.problem(f"receiver '{name}' has no channels; it reaches nobody")
+            yield receiver.place.problem(f"receiver '{name}' has no channels, oncall or escalation; it reaches nobody")

@@ -22,12 +22,15 @@ class Route(Strict):
 
 
 class Receiver(Strict):
-    """Who is told. `oncall` is kept for a rota and tells nobody by itself; channels are always needed."""
+    """Who is told: channels, whoever is on call, the steps of an escalation policy, or all of them."""
 
     id: Id
     name: Text = {}
     channels: tuple[Reference, ...] = ()
-    oncall: str = ""
+    #: A rota: the person on call is told through their own channels, and called by name in `channels`.
+    oncall: Reference = ""
+    #: A policy of alerts/oncall.yaml; its steps are taken until somebody acknowledges.
+    escalation: Reference = ""
 
 
 class Heartbeat(Strict):

@@ -2,6 +2,8 @@
 
 from typing import ClassVar
 
+from tillwatch.config.calendar import Calendar as Calendar
+from tillwatch.config.calendar import Window as Window
 from tillwatch.config.chain import Chain as Chain
 from tillwatch.config.chain import Channel as Channel
 from tillwatch.config.chain import Interface as Interface
@@ -15,6 +17,14 @@ from tillwatch.config.checks import Audit as Audit
 from tillwatch.config.checks import Field as Field
 from tillwatch.config.checks import Probe as Probe
 from tillwatch.config.checks import Side as Side
+from tillwatch.config.oncall import Escalation as Escalation
+from tillwatch.config.oncall import Override as Override
+from tillwatch.config.oncall import Person as Person
+from tillwatch.config.oncall import Restriction as Restriction
+from tillwatch.config.oncall import Rota as Rota
+from tillwatch.config.oncall import Rotation as Rotation
+from tillwatch.config.oncall import Step as Step
+from tillwatch.config.oncall import Target as Target
 from tillwatch.config.routes import Heartbeat as Heartbeat
 from tillwatch.config.routes import Receiver as Receiver
 from tillwatch.config.routes import Route as Route
@@ -69,9 +79,31 @@ class RoutesFile(Strict):
     heartbeats: tuple[Heartbeat, ...] = ()
 
 
+class OncallFile(Strict):
+    """alerts/oncall.yaml"""
+
+    path: ClassVar[str] = "alerts/oncall.yaml"
+
+    people: tuple[Person, ...] = ()
+    rotas: tuple[Rota, ...] = ()
+    overrides: tuple[Override, ...] = ()
+    escalations: tuple[Escalation, ...] = ()
+
+
+class CalendarFile(Strict):
+    """alerts/calendar.yaml"""
+
+    path: ClassVar[str] = "alerts/calendar.yaml"
+
+    calendar: Calendar = Calendar()
+    windows: tuple[Window, ...] = ()
+
+
 #: What `tillwatch schema KIND` knows.
-FILE_KINDS: dict[str, type[ChainFile] | type[ChecksFile] | type[RoutesFile]] = {
+FILE_KINDS: dict[str, type[ChainFile] | type[ChecksFile] | type[RoutesFile] | type[OncallFile] | type[CalendarFile]] = {
     "chain": ChainFile,
     "checks": ChecksFile,
     "routes": RoutesFile,
+    "oncall": OncallFile,
+    "calendar": CalendarFile,
 }

@@ -17,6 +17,7 @@ T = TypeVar("T")
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
 _HOURS = re.compile(r"([01]\d|2[0-3]):[0-5]\d-(([01]\d|2[0-3]):[0-5]\d|24:00)", re.ASCII)
+_TIME = re.compile(r"([01]\d|2[0-3]):[0-5]\d", re.ASCII)
 _LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _LANGUAGE = re.compile("|".join(LANGUAGES))
 _CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
@@ -98,6 +99,7 @@ Text = Annotated[
 Currency = Annotated[str, _like(_CURRENCY, "a currency; write three capitals, for example CNY")]
 StoreUrl = Annotated[str, _like(_STORE_URL, "a store; write sqlite:///FILE or postgresql+psycopg://USER@HOST/NAME")]
 Hours = Annotated[str, _like(_HOURS, "opening hours; write for example 09:00-22:00")]
+TimeOfDay = Annotated[str, _like(_TIME, "a time of day; write for example 09:00")]
 LabelName = Annotated[str, _like(_LABEL, "a label name; use letters, digits and '_', no digit first")]
 ScheduleText = Annotated[
     str,

@@ -5,14 +5,14 @@ Everything it does for one cause happens in one transaction: incident, timeline,
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from tillwatch.clock import Clock
 from tillwatch.config.load import ChainConfig
-from tillwatch.incident import state
+from tillwatch.incident import orders, state
 from tillwatch.incident.placement import Placement
 from tillwatch.incident.state import Outcome, Setting
 from tillwatch.incident.telling import entry
@@ -23,6 +23,7 @@ from tillwatch.model.incident import Component, Incident, IncidentState, Listene
 from tillwatch.model.labels import Labels
 from tillwatch.model.notice import Notice
 from tillwatch.model.route import Routed
+from tillwatch.oncall.duty import Duty
 from tillwatch.store import alerts, outbox, silences
 from tillwatch.store import incidents as store
 from tillwatch.store.db import Database
@@ -66,7 +67,9 @@ class IncidentDesk:
         #: The silences every open incident was last looked at with; None after a start.
         self._minded: list[tuple[str, datetime]] | None = None
         self._routes: dict[str, tuple[Routed, ...]] = {}
-        self._channels = {receiver.id: receiver.channels for receiver in config.receivers}
+        self._duty = Duty.of(config)
+        #: False until the incidents of the last process have been looked at.
+        self._revived = False
 
     def on_changes(self, connection: Connection, changes: Sequence[EpisodeChange], now: datetime) -> None:
         """Take in changes of alerts, within the transaction that stored them.
@@ -126,26 +129,43 @@ class IncidentDesk:
             if in_force != self._minded:
                 everything = [one.id for one in store.outlines(connection)]
                 self._mind_silences(connection, everything, muting, now)
+            if not self._revived:
+                self._revive(connection, muting, now)
             due = store.due(connection, now, limit=MAX_REMINDED_AT_ONCE)
-            self._keep(connection, [state.remind(incident, now) for incident in due], now)
+            live = alerts.live_of_incidents(connection, [one.id for one in due if one.snoozed_until is not None])
+            settings = [self._setting(live.get(one.id, ()), muting, now) for one in due]
+            self._keep(connection, list(map(orders.on_time, due, settings)), now)
             return len(due), store.open_by_severity(connection), in_force
 
         reminded, open_now, self._minded = self._database.write(job)
+        self._revived = True
         for severity in Severity:
             self._metrics.set("tillwatch_incidents_open", open_now.get(severity, 0), severity=severity.value)
         return reminded
 
-    def acknowledge(self, id: int, actor: str) -> Incident:
-        """Raises UsageError when there is no such incident, RefusedError when it is resolved."""
-        return self._order(id, lambda _, incident, now: state.acknowledge(incident, actor, now))
+    def acknowledge(self, id: int, actor: str, *, lasting: timedelta | None = None) -> Incident:
+        """`lasting`: for so long; after that the escalation goes on. Raises UsageError, RefusedError when resolved."""
+
+        def decide(_: Connection, incident: Incident, now: datetime) -> Outcome:
+            return orders.acknowledge(incident, actor, now, until=None if lasting is None else now + lasting)
+
+        return self._order(id, decide)
+
+    def unacknowledge(self, id: int, actor: str, reason: str = "") -> Incident:
+        """Give it back. Raises UsageError when there is no such incident, RefusedError when nobody is on it."""
+        return self._order(id, lambda _, incident, now: orders.unacknowledge(incident, actor, reason, now))
+
+    def snooze(self, id: int, actor: str, lasting: timedelta, reason: str = "") -> Incident:
+        """Quiet for so long. Raises UsageError, RefusedError when it is resolved or acknowledged."""
+        return self._order(id, lambda _, incident, now: orders.snooze(incident, actor, now + lasting, reason, now))
 
     def assign(self, id: int, actor: str, assignee: str) -> Incident:
         """Raises UsageError, RefusedError as `acknowledge`."""
-        return self._order(id, lambda _, incident, now: state.assign(incident, actor, assignee, now))
+        return self._order(id, lambda _, incident, now: orders.assign(incident, actor, assignee, now))
 
     def note(self, id: int, actor: str, text: str) -> Incident:
         """Raises UsageError when there is no such incident or no text."""
-        return self._order(id, lambda _, incident, now: state.note(incident, actor, text, now))
+        return self._order(id, lambda _, incident, now: orders.note(incident, actor, text, now))
 
     def resolve(self, id: int, actor: str, reason: str) -> Incident:
         """Close an incident whose sources are gone. Raises RefusedError while any of its alerts fires."""
@@ -153,7 +173,7 @@ class IncidentDesk:
         def decide(connection: Connection, incident: Incident, now: datetime) -> Outcome:
             firing = alerts.firing_names(connection, id)
             ever = alerts.count_of_incidents(connection, [id]).get(id, 0)
-            return state.resolve(incident, firing, actor, reason, now, ever=ever)
+            return orders.resolve(incident, firing, actor, reason, now, ever=ever)
 
         return self._order(id, decide, refold=True)
 
@@ -247,31 +267,52 @@ class IncidentDesk:
 
     def _setting(self, episodes: Sequence[Episode], muting: Sequence[Silence], now: datetime) -> Setting:
         muted = frozenset(one.id for one in episodes if silenced_by(muting, one.labels))
-        listeners = self._listeners([one for one in episodes if one.id not in muted])
-        return Setting(now=now, language=self._language, listeners=listeners, muted=muted)
+        listeners = self._listeners([one for one in episodes if one.id not in muted], now)
+        return Setting(now=now, language=self._language, listeners=listeners, muted=muted, duty=self._duty)
 
-    def _listeners(self, episodes: Sequence[Episode]) -> tuple[Listener, ...]:
-        live = sorted((one for one in episodes if one.is_live), key=lambda one: (Severity.of(one.labels).rank, one.id))
-        return tuple(
-            Listener(
-                receiver=routed.receiver,
-                channels=tuple(self._channels.get(routed.receiver, ())),
-                group_wait=routed.group_wait,
-                group_interval=routed.group_interval,
-                repeat_interval=routed.repeat_interval,
-            )
-            for episode in live
-            for routed in self._routed(episode)
+    def _listeners(self, episodes: Sequence[Episode], now: datetime) -> tuple[Listener, ...]:
+        """Whom the routes choose for the alerts that live, each with the severity that the calendar gives it."""
+        judged = {one.id: self._judged(one, now) for one in episodes if one.is_live}
+        live = sorted((one for one in episodes if one.is_live), key=lambda one: (judged[one.id].rank, one.id))
+        return tuple(self._listener(routed) for episode in live for routed in self._routed(episode, judged[episode.id]))
+
+    def _judged(self, episode: Episode, now: datetime) -> Severity:
+        return self._duty.calendar.judged(episode.labels, Severity.of(episode.labels), now).severity
+
+    def _listener(self, routed: Routed) -> Listener:
+        receiver = self._duty.receivers.get(routed.receiver)
+        return Listener(
+            receiver=routed.receiver,
+            channels=receiver.channels if receiver else (),
+            group_wait=routed.group_wait,
+            group_interval=routed.group_interval,
+            repeat_interval=routed.repeat_interval,
+            oncall=receiver.oncall if receiver else "",
+            escalation=receiver.escalation if receiver else "",
         )
 
-    def _routed(self, episode: Episode) -> tuple[Routed, ...]:
-        """The routes of an alert, remembered: labels never change, and a storm asks again with every message."""
-        known = self._routes.get(episode.fingerprint)
+    def _routed(self, episode: Episode, severity: Severity) -> tuple[Routed, ...]:
+        """The routes of an alert, remembered: labels never change, and a storm asks again with every message.
+
+        What the calendar changed is routed as changed; a word of the sender's own for a severity stays as it is.
+        """
+        changed = severity is not Severity.of(episode.labels)
+        key = f"{episode.fingerprint}:{severity.value}" if changed else episode.fingerprint
+        known = self._routes.get(key)
         if known is None:
             if len(self._routes) >= MAX_ROUTES_REMEMBERED:
                 self._routes.clear()
-            known = self._routes[episode.fingerprint] = self._route(episode.labels)
+            labels = {**episode.labels, "severity": severity.value} if changed else episode.labels
+            known = self._routes[key] = self._route(labels)
         return known
+
+    def _revive(self, connection: Connection, muting: Sequence[Silence], now: datetime) -> None:
+        """The first look after a start: what the last process left waiting for nobody is told anew."""
+        quiet = silences.quiet(connection)
+        waiting = [one for one in store.forgotten(connection) if one.id not in quiet]
+        live = alerts.live_of_incidents(connection, [one.id for one in waiting])
+        settings = [self._setting(live[one.id], muting, now) for one in waiting]
+        self._keep(connection, list(map(orders.revive, waiting, settings)), now)
 
     def _component(self, episode: Episode) -> Component:
         return self._topology.component_of(episode.labels)

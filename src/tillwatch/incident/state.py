@@ -14,7 +14,6 @@ from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from tillwatch.errors import RefusedError, UsageError
 from tillwatch.incident import telling
 from tillwatch.incident.telling import SYSTEM, entry
 from tillwatch.model.alert import ChangeKind, Episode, EpisodeChange
@@ -28,15 +27,19 @@ from tillwatch.model.incident import (
     TimelineEntry,
 )
 from tillwatch.model.notice import Notice, NoticeKind
+from tillwatch.oncall.calendar import Judged
+from tillwatch.oncall.duty import NOBODY, Duty
 
-#: A note longer than this is a file.
-MAX_NOTE_CHARACTERS = 10_000
 #: Changes that came together and each get a timeline entry of their own; the alerts themselves are all stored.
 TOLD_ONE_BY_ONE = 50
 #: The same in an incident that has MANY live alerts already.
 TOLD_ONE_BY_ONE_AMONG_MANY = 3
 MANY = 25
 
+_STEP = (
+    *("policy", "step", "steps", "round", "target", "person"),
+    *("channels", "not_before", "reason", "turn", "next_at"),
+)
 #: Every kind of timeline entry this module and its neighbours write, with the keys of its data.
 TIMELINE_KINDS: Mapping[str, tuple[str, ...]] = {
     "opened": ("component", "severity"),
@@ -51,11 +54,20 @@ TIMELINE_KINDS: Mapping[str, tuple[str, ...]] = {
     "unfolded": ("parent", "reason"),
     "silenced": ("silences",),
     "unsilenced": (),
-    "notified": ("notice", "receiver", "channels", "not_before", "reason"),
+    "severity_adjusted": ("stated", "severity", "calendar"),
+    "notified": ("notice", "receiver", "person", "channels", "not_before", "reason"),
+    "escalated": _STEP,
+    "step_in_vain": _STEP,
+    "escalation_ended": ("receiver", "policy"),
+    "nobody_oncall": ("rota", "reason", "not_before"),
     "notice_withdrawn": ("notice", "reason"),
     "nobody_told": ("receiver", "reason"),
     "runbooks_unavailable": ("error",),
-    "acknowledged": (),
+    "acknowledged": ("until",),
+    "unacknowledged": ("reason",),
+    "acknowledgement_over": ("by",),
+    "snoozed": ("until", "reason"),
+    "snooze_over": (),
     "assigned": ("assignee",),
     "note": ("text",),
     "resolved": ("reason", "alerts"),
@@ -84,6 +96,12 @@ class Setting:
     listeners: tuple[Listener, ...]
     #: Episodes a silence mutes: they open and close incidents, and are told to nobody.
     muted: frozenset[int] = frozenset()
+    #: People, rotas, escalations and the calendar.
+    duty: Duty = NOBODY
+
+    def judged(self, episode: Episode) -> Judged:
+        """What the calendar makes of the severity an alert states."""
+        return self.duty.calendar.judged(episode.labels, Severity.of(episode.labels), self.now)
 
 
 def begin(id: int, component: Component, episode: Episode, now: datetime) -> Incident:
@@ -113,12 +131,13 @@ def absorb(
     one_by_one = TOLD_ONE_BY_ONE_AMONG_MANY if len(live) >= MANY else TOLD_ONE_BY_ONE
     entries = _alert_entries([change for change in changes if _is_news(change)], one_by_one, now)
     if incident.version == 0:
+        incident, adjusted = _opened(incident, live, setting)
         severity = incident.severity.value
-        entries.insert(0, entry(now, "opened", component=str(incident.component), severity=severity))
+        entries = [entry(now, "opened", component=str(incident.component), severity=severity), *adjusted, *entries]
     if not live:
         reason = "every alert was ended by its own source"
-        return _resolved(incident, ever, entries, now, actor=SYSTEM, reason=reason)
-    described = _described(incident, live, setting.language)
+        return resolved(incident, ever, entries, now, actor=SYSTEM, reason=reason)
+    described = _described(incident, live, setting)
     raised = incident.version > 0 and described.severity.rank < incident.severity.rank
     if raised:
         before, after = incident.severity.value, described.severity.value
@@ -128,8 +147,13 @@ def absorb(
         return Outcome(incident=described, entries=tuple(entries))
     heard = [change for change in changes if change.episode.id not in setting.muted]
     news = any(change.kind in _WORTH_TELLING for change in heard)
-    told = telling.tell(described, setting.listeners, now, raised=raised and bool(heard), news=news)
-    return Outcome(incident=told.incident, entries=(*entries, *told.entries), notices=told.notices)
+    told = telling.tell(described, setting.listeners, now, raised=raised and bool(heard), news=news, duty=setting.duty)
+    return Outcome(
+        incident=told.incident,
+        entries=(*entries, *told.entries),
+        notices=told.notices,
+        withdrawn=told.withdrawn,
+    )
 
 
 def fold(incident: Incident, parent: Incident, now: datetime) -> Outcome:
@@ -143,7 +167,7 @@ def fold(incident: Incident, parent: Incident, now: datetime) -> Outcome:
 def unfold(incident: Incident, setting: Setting, reason: str) -> Outcome:
     """Let an incident stand for itself again; who was not told yet is told now."""
     alone = replace(incident, parent=None, version=incident.version + 1)
-    told = telling.tell(alone, setting.listeners, setting.now, raised=False, news=True)
+    told = telling.tell(alone, setting.listeners, setting.now, raised=False, news=True, duty=setting.duty)
     first = entry(setting.now, "unfolded", parent=incident.parent, reason=reason)
     return Outcome(incident=told.incident, entries=(first, *told.entries), notices=told.notices)
 
@@ -160,74 +184,9 @@ def unsilence(incident: Incident, setting: Setting) -> Outcome:
     """Something in it is not muted any more: whoever has to hear of it hears of it, unless somebody is on it."""
     heard = replace(incident, version=incident.version + 1)
     is_open = incident.state is IncidentState.OPEN
-    told = telling.tell(heard, setting.listeners, setting.now, raised=False, news=is_open)
+    told = telling.tell(heard, setting.listeners, setting.now, raised=False, news=is_open, duty=setting.duty)
     entries = (entry(setting.now, "unsilenced"), *told.entries)
     return Outcome(incident=told.incident, entries=entries, notices=told.notices)
-
-
-def remind(incident: Incident, now: datetime) -> Outcome:
-    """Tell again those whose time has come. Nobody is reminded of what is acknowledged, folded or resolved."""
-    if incident.state is not IncidentState.OPEN or incident.parent is not None:
-        return Outcome(incident=incident)
-    told = telling.remind(incident, now)
-    return Outcome(incident=told.incident, entries=told.entries, notices=told.notices)
-
-
-def acknowledge(incident: Incident, actor: str, now: datetime) -> Outcome:
-    """Somebody is on it: no more reminders. A second acknowledgement changes nothing. RefusedError when resolved."""
-    _must_be_open(incident, "acknowledged")
-    if incident.state is IncidentState.ACKNOWLEDGED:
-        return Outcome(incident=incident)
-    acknowledged = replace(
-        incident,
-        state=IncidentState.ACKNOWLEDGED,
-        acknowledged_at=now,
-        acknowledged_by=actor,
-        version=incident.version + 1,
-        told=tuple(replace(told, remind_at=None) for told in incident.told),
-    )
-    return Outcome(
-        incident=acknowledged,
-        entries=(entry(now, "acknowledged", actor=actor),),
-        withdrawn=(NoticeKind.REMINDER,),
-    )
-
-
-def assign(incident: Incident, actor: str, assignee: str, now: datetime) -> Outcome:
-    """Say who works on it. Raises RefusedError when resolved, UsageError when nobody is named."""
-    _must_be_open(incident, "assigned")
-    if not assignee.strip():
-        raise UsageError("nobody is named; say to whom the incident is assigned")
-    assigned = replace(incident, assigned_to=assignee.strip(), version=incident.version + 1)
-    return Outcome(incident=assigned, entries=(entry(now, "assigned", actor=actor, assignee=assignee.strip()),))
-
-
-def note(incident: Incident, actor: str, text: str, now: datetime) -> Outcome:
-    """Write something down; possible at any time, also after the end. UsageError when empty or far too long."""
-    if not text.strip():
-        raise UsageError("the note is empty")
-    if len(text) > MAX_NOTE_CHARACTERS:
-        raise UsageError(f"the note has {len(text)} characters; at most {MAX_NOTE_CHARACTERS}")
-    return Outcome(incident=incident, entries=(entry(now, "note", actor=actor, text=text.strip()),))
-
-
-def resolve(
-    incident: Incident, firing: Sequence[str], actor: str, reason: str, now: datetime, *, ever: int = 0
-) -> Outcome:
-    """Close by hand what can never close by evidence, because its sources are gone. `firing` are names of alerts.
-
-    Raises RefusedError while anything fires (only its own source ends it, and drift only a clean re-check) and when
-    it is resolved already; UsageError without a reason.
-    """
-    _must_be_open(incident, "resolved")
-    if not reason.strip():
-        raise UsageError("a reason is needed to resolve an incident by hand")
-    if firing:
-        raise RefusedError(
-            f"incident {incident.id} cannot be resolved by hand while alerts fire ({', '.join(firing)}); it resolves "
-            "by itself when their checks succeed again: mend the cause, then run the check or the audit"
-        )
-    return _resolved(incident, ever, [], now, actor=actor, reason=reason.strip())
 
 
 #: Changes that whoever was told before is told of. An end of one alert among several is not: the end of all is.
@@ -239,11 +198,6 @@ _ENTRY_KINDS = {
     ChangeKind.SILENT: "alert_silent",
     ChangeKind.RESOLVED: "alert_resolved",
 }
-
-
-def _must_be_open(incident: Incident, verb: str) -> None:
-    if incident.state is IncidentState.RESOLVED:
-        raise RefusedError(f"incident {incident.id} is resolved and cannot be {verb} any more; a note can be added")
 
 
 def _is_news(change: EpisodeChange) -> bool:
@@ -281,16 +235,34 @@ def _alert_entry(change: EpisodeChange, now: datetime) -> TimelineEntry:
     return entry(now, _ENTRY_KINDS[change.kind], **data)
 
 
-def _described(incident: Incident, live: Sequence[Episode], language: str) -> Incident:
+def _opened(incident: Incident, live: Sequence[Episode], setting: Setting) -> tuple[Incident, list[TimelineEntry]]:
+    """A new incident with the severity that the calendar gives its alerts, and what the calendar changed."""
+    if not live:
+        return incident, []
+    worst = min((setting.judged(episode) for episode in live), key=lambda one: one.severity.rank)
+    stated = min((Severity.of(episode.labels) for episode in live), key=lambda one: one.rank)
+    begun = replace(incident, severity=worst.severity)
+    if worst.severity is stated:
+        return begun, []
+    changed: dict[str, Any] = {
+        "stated": stated.value,
+        "severity": worst.severity.value,
+        "calendar": list(worst.reasons),
+    }
+    return begun, [entry(setting.now, "severity_adjusted", **changed)]
+
+
+def _described(incident: Incident, live: Sequence[Episode], setting: Setting) -> Incident:
     """The incident in the words and numbers of the alerts that live.
 
     When only milder alerts are left, the words of what gave the incident its severity stay: while an ERP comes back,
     its incident does not turn into one about the last audit that still waits.
     """
-    worst = min((Severity.of(episode.labels) for episode in live), key=lambda severity: severity.rank)
+    severities = {episode.id: setting.judged(episode).severity for episode in live}
+    worst = min(severities.values(), key=lambda severity: severity.rank)
     if incident.version > 0 and worst.rank > incident.severity.rank:
         return replace(incident, value_at_risk=_value_at_risk(live))
-    main = min(live, key=lambda episode: (Severity.of(episode.labels).rank, episode.starts_at, episode.id))
+    main = min(live, key=lambda episode: (severities[episode.id].rank, episode.starts_at, episode.id))
     plain = (
         main.annotations.get("summary") or main.annotations.get("description") or f"{main.name}: {incident.component}"
     )
@@ -301,7 +273,7 @@ def _described(incident: Incident, live: Sequence[Episode], language: str) -> In
         incident,
         severity=min(worst, incident.severity, key=lambda severity: severity.rank),
         titles=titles,
-        title=titles[language],
+        title=titles[setting.language],
         evidence=dict(main.evidence),
         value_at_risk=_value_at_risk(live),
     )
@@ -318,7 +290,7 @@ def _value_at_risk(live: Iterable[Episode]) -> Decimal | None:
     return sum(finite, Decimal(0)) if finite else None
 
 
-def _resolved(
+def resolved(
     incident: Incident,
     ever: int,
     entries: Sequence[TimelineEntry],
@@ -327,7 +299,15 @@ def _resolved(
     actor: str,
     reason: str,
 ) -> Outcome:
-    ended = replace(incident, state=IncidentState.RESOLVED, resolved_at=now, version=incident.version + 1)
+    """The end, by whoever says so."""
+    ended = replace(
+        incident,
+        state=IncidentState.RESOLVED,
+        resolved_at=now,
+        acknowledged_until=None,
+        snoozed_until=None,
+        version=incident.version + 1,
+    )
     told = telling.all_over(ended, now)
     end = entry(now, "resolved", actor=actor, reason=reason, alerts=ever)
     return Outcome(

@@ -104,6 +104,12 @@ class Incident:
     assigned_to: str = ""
     #: Who has been told, or is about to be.
     told: tuple["Told", ...] = ()
+    #: The escalations under way, one for each receiver with a policy.
+    climbs: tuple["Climb", ...] = ()
+    #: When an acknowledgement runs out by itself; None for one that holds.
+    acknowledged_until: datetime | None = None
+    #: Nobody is told of anything but a raised severity until then.
+    snoozed_until: datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,13 +121,23 @@ class Listener:
     group_wait: timedelta
     group_interval: timedelta
     repeat_interval: timedelta
+    #: The rota whose person on call is told.
+    oncall: str = ""
+    #: The policy that goes on until somebody acknowledges.
+    escalation: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Told:
-    """What one receiver has been told about one incident, and when it hears again."""
+    """What one recipient has been told about one incident, and when they hear again.
+
+    A recipient is a person (nobody in particular when empty) and the listener's channels.
+    """
 
     listener: Listener
+    person: str = ""
+    #: True for a recipient that a step of an escalation added: the escalation decides when they hear again.
+    escalated: bool = False
     #: When the opening notice may go out; before that nobody knows of the incident.
     announce_at: datetime
     #: The earliest time of the newest notice.
@@ -129,3 +145,20 @@ class Told:
     #: When to remind; None while acknowledged, folded or resolved.
     remind_at: datetime | None
     reminders: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Climb:
+    """Where one escalation of one incident stands."""
+
+    receiver: str
+    policy: str
+    #: The step to take next, from 0, and how often all steps have been taken.
+    step: int = 0
+    round: int = 0
+    #: Steps taken in all.
+    taken: int = 0
+    #: When the next step is due; None while acknowledged, folded, silenced or resolved.
+    next_at: datetime | None
+    #: How often the last step is taken once all rounds are over.
+    afterwards: timedelta

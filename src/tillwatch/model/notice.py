@@ -11,6 +11,8 @@ class NoticeKind(enum.StrEnum):
     UPDATED = "updated"
     RESOLVED = "resolved"
     REMINDER = "reminder"
+    #: Nobody has acknowledged; somebody else is told, or the same people again.
+    ESCALATED = "escalated"
     #: A text of its own: a runbook step, a test of a channel.
     MESSAGE = "message"
 
@@ -25,11 +27,13 @@ class Notice:
     #: The incident's version this speaks of.
     version: int = 0
     receiver: str = ""
+    #: Who is meant, an id of a person; empty for whoever reads the channels.
+    person: str = ""
     channels: tuple[str, ...]
     not_before: datetime
     #: 0 leaves first: the severity's rank. A new critical incident never queues behind a storm of warnings.
     priority: int = 1
-    #: Number of the reminder, from 1; 0 for everything else.
+    #: Number of the reminder or of the step of an escalation, from 1; 0 for everything else.
     repeat: int = 0
     #: For `message` only: what to say, by language (`en`, `zh`); the first line is the title.
     text: Mapping[str, str] = field(default_factory=dict)
@@ -41,7 +45,8 @@ class Notice:
         if self.kind is NoticeKind.MESSAGE:
             return f"{self.origin}:{channel}"
         repeat = f":{self.repeat}" if self.repeat else ""
-        return f"{self.incident}:{self.kind}:{self.version}{repeat}:{channel}"
+        person = f":{self.person}" if self.person else ""
+        return f"{self.incident}:{self.kind}:{self.version}{repeat}:{channel}{person}"
 
 
 class DeliveryState(enum.StrEnum):
@@ -87,6 +92,7 @@ class DeliveryRecord:
     repeat: int
     receiver: str
     channel: str
+    person: str = ""
     state: DeliveryState
     created_at: datetime
     not_before: datetime

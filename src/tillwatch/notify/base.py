@@ -33,6 +33,10 @@ class Message:
     kind: NoticeKind
     channel: str
     receiver: str
+    #: Who is meant, as people call them; empty for whoever reads the channel.
+    person: str = ""
+    #: How this channel calls that person: a user id, a mobile number, an address.
+    mentions: tuple[str, ...] = ()
     #: `zh-CN` or `en`.
     locale: str
     title: str
@@ -57,6 +61,8 @@ class Message:
             "kind": self.kind.value,
             "channel": self.channel,
             "receiver": self.receiver,
+            "person": self.person,
+            "mentions": list(self.mentions),
             "locale": self.locale,
             "title": self.title,
             "body": self.body,
@@ -74,10 +80,11 @@ class Message:
     @classmethod
     def read(cls, document: Mapping[str, Any], *, possible_repeat: bool) -> "Message":
         """A stored document back as the message it was."""
-        rest = {name: document[name] for name in document if name not in {"kind", "runbooks", "at"}}
+        rest = {name: document[name] for name in document if name not in {"kind", "runbooks", "at", "mentions"}}
         return cls(
             **rest,
             kind=NoticeKind(document["kind"]),
+            mentions=tuple(document.get("mentions", ())),
             runbooks=tuple(Link(**link) for link in document["runbooks"]),
             at=datetime.fromisoformat(document["at"]),
             possible_repeat=possible_repeat,

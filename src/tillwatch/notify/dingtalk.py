@@ -12,7 +12,7 @@ from pydantic import Field as Key
 from tillwatch.clock import Clock
 from tillwatch.config.bind import Secret
 from tillwatch.notify.base import Message
-from tillwatch.notify.robot import Call, Mentions, Robot, RobotOptions, shortened
+from tillwatch.notify.robot import Call, Mentions, Robot, RobotOptions, called, shortened
 
 #: The request may hold 20,000 bytes (460101 beyond). Line breaks are doubled, and the rest of the request needs room.
 LIMIT_BYTES = 11_000
@@ -39,11 +39,12 @@ class Dingtalk(Robot):
 
     def __init__(self, options: DingtalkOptions, *, clock: Clock) -> None:
         self._options = options
-        # A number is only called when it also stands in the text.
-        self._mentions = "".join(f"\n\n@{mobile}" for mobile in options.mention)
         secrets = [str(options.token), str(options.secret)]
-        limit_bytes = LIMIT_BYTES - len(self._mentions.encode())
-        super().__init__(options, clock=clock, secrets=secrets, limit_bytes=limit_bytes)
+        super().__init__(options, clock=clock, secrets=secrets, limit_bytes=LIMIT_BYTES)
+
+    def calling(self, message: Message) -> str:
+        """A number is only called when it also stands in the text."""
+        return "".join(f"\n\n@{mobile}" for mobile in called(self._options.mention, message))
 
     def call(self, message: Message, *, text: str) -> Call:
         url = f"{self._options.url}/robot/send?access_token={self._options.token}"
@@ -51,10 +52,17 @@ class Dingtalk(Robot):
             stamp = str(int(self._clock.now().timestamp() * 1000))
             url += f"&timestamp={stamp}&sign={quote_plus(signature(str(self._options.secret), stamp))}"
         # A single line break is none in this markdown.
-        content = {"title": shortened(message.title, TITLE_BYTES), "text": text.replace("\n", "\n\n") + self._mentions}
+        content = {
+            "title": shortened(message.title, TITLE_BYTES),
+            "text": text.replace("\n", "\n\n") + self.calling(message),
+        }
         return Call(
             url=url,
-            document={"msgtype": "markdown", "markdown": content, "at": {"atMobiles": list(self._options.mention)}},
+            document={
+                "msgtype": "markdown",
+                "markdown": content,
+                "at": {"atMobiles": list(called(self._options.mention, message))},
+            },
         )
 
 

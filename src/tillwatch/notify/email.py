@@ -6,9 +6,10 @@ twice. Each message's own Message-ID comes from its key, so that a repeat of the
 
 import enum
 import hashlib
+import re
 import smtplib
 import ssl
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from email.message import EmailMessage
 from email.utils import format_datetime
@@ -28,7 +29,8 @@ from tillwatch.notify.base import REPEAT_MARK, Delivery, Message, Result, scrub
 MAX_SUBJECT_CHARACTERS = 200
 MAX_BODY_BYTES = 200_000
 
-Address = Annotated[str, Key(pattern=r"^[!-?A-~]+@[A-Za-z0-9.\-]+$")]
+_ADDRESS = re.compile(r"^[!-?A-~]+@[A-Za-z0-9.\-]+$")
+Address = Annotated[str, Key(pattern=_ADDRESS.pattern)]
 
 
 class Security(enum.StrEnum):
@@ -73,7 +75,7 @@ class Email:
         """Raises DeliveryError until the server was given the text; from then on silence means unknown."""
         started = self._clock.monotonic()
         content = compose(message, key=key, options=self._options).as_bytes()
-        smtp, refused = self._envelope(started)
+        smtp, refused = self._envelope(addressees(message, self._options), started)
         try:
             self._hurry(smtp, started)
             code, words = smtp.data(content)
@@ -92,7 +94,7 @@ class Email:
             return self._delivery(Result.REJECTED, "partial", f"refused for {said}", started)
         return self._delivery(Result.DELIVERED, str(code), _text(words), started)
 
-    def _envelope(self, started: float) -> tuple[smtplib.SMTP, Mapping[str, tuple[int, str]]]:
+    def _envelope(self, to: Sequence[str], started: float) -> tuple[smtplib.SMTP, Mapping[str, tuple[int, str]]]:
         """A connection that waits for the text, and who was refused; at least one address was taken."""
         smtp: smtplib.SMTP | None = None
         try:
@@ -100,12 +102,12 @@ class Email:
             code, words = smtp.mail(self._options.sender)
             self._refuse_unless(code < 300, code, _text(words))
             refused: dict[str, tuple[int, str]] = {}
-            for address in self._options.to:
+            for address in to:
                 self._hurry(smtp, started)
                 code, words = smtp.rcpt(address)
                 if code >= 300:
                     refused[address] = (code, _text(words))
-            if len(refused) == len(self._options.to):
+            if len(refused) == len(to):
                 # One that may pass later is reason enough to come back.
                 code, said = min(refused.values())
                 self._refuse_unless(False, code, said)
@@ -170,6 +172,12 @@ class Email:
         return scrub(text, [str(self._options.password)])
 
 
+def addressees(message: Message, options: EmailOptions) -> tuple[str, ...]:
+    """The person the message is meant for, when they have an address; else everybody the channel names."""
+    own = tuple(one for one in message.mentions if _ADDRESS.fullmatch(one))
+    return own or options.to
+
+
 def compose(message: Message, *, key: str, options: EmailOptions) -> EmailMessage:
     """The mail: inert headers, a plain text, the incident's page and its runbooks as addresses."""
     domain = options.sender.rpartition("@")[2]
@@ -179,7 +187,7 @@ def compose(message: Message, *, key: str, options: EmailOptions) -> EmailMessag
     # A line break in a header would begin another header.
     mail["Subject"] = " ".join(title.split())[:MAX_SUBJECT_CHARACTERS]
     mail["From"] = options.sender
-    mail["To"] = ", ".join(options.to)
+    mail["To"] = ", ".join(addressees(message, options))
     mail["Date"] = format_datetime(message.at)
     mail["Message-ID"] = f"<{_digest(key)}@{domain}>"
     if message.incident is not None:

@@ -13,7 +13,7 @@ from tillwatch.config.bind import Secret
 from tillwatch.model.notice import NoticeKind
 from tillwatch.model.text import language_of
 from tillwatch.notify.base import Message
-from tillwatch.notify.robot import Call, Mentions, Robot, RobotOptions, shortened
+from tillwatch.notify.robot import Call, Mentions, Robot, RobotOptions, called, shortened
 
 #: The request may hold 20 kB; what is around the text needs less than the rest.
 LIMIT_BYTES = 14_000
@@ -52,9 +52,9 @@ class Feishu(Robot):
         colour = "green" if message.kind is NoticeKind.RESOLVED else _COLOURS.get(message.severity, "grey")
         # Plain text: what an alert says cannot become a link or a mention.
         elements: list[dict[str, object]] = [{"tag": "div", "text": {"tag": "plain_text", "content": body or title}}]
-        if self._options.mention:
-            called = " ".join(f"<at id={user}></at>" for user in self._options.mention)
-            elements.append({"tag": "div", "text": {"tag": "lark_md", "content": called}})
+        if people := called(self._options.mention, message):
+            names = " ".join(f"<at id={user}></at>" for user in people)
+            elements.append({"tag": "div", "text": {"tag": "lark_md", "content": names}})
         language = language_of(message.locale)
         buttons = [
             (shortened(f"{_OPEN[language]} · {link.title}", BUTTON_BYTES), link.url)

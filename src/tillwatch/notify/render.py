@@ -38,14 +38,14 @@ _WORDS: dict[str, dict[str, str]] = {
     "zh": {
         "critical": "严重", "warning": "警告", "info": "提示",
         "open": "未确认", "acknowledged": "已确认", "resolved": "已恢复",
-        "opened": "新事件", "updated": "更新", "reminder": "提醒",
+        "opened": "新事件", "updated": "更新", "reminder": "提醒", "escalated": "升级",
         "days": "{} 天", "hours": "{} 小时", "minutes": "{} 分钟", "seconds": "{} 秒",
         "fallback": "（消息模板出错，以下为内置文字）",
     },
     "en": {
         "critical": "Critical", "warning": "Warning", "info": "Info",
         "open": "not acknowledged", "acknowledged": "acknowledged", "resolved": "resolved",
-        "opened": "New incident", "updated": "Update", "reminder": "Reminder",
+        "opened": "New incident", "updated": "Update", "reminder": "Reminder", "escalated": "Escalated",
         "days": "{} d", "hours": "{} h", "minutes": "{} min", "seconds": "{} s",
         "fallback": "(the message template failed; this is the built-in wording)",
     },
@@ -96,6 +96,8 @@ class Renderer:
             kind=record.kind,
             channel=record.channel,
             receiver=record.receiver,
+            person=self._called(record.person, locale),
+            mentions=self._mentions(record),
             locale=locale,
             title=title,
             body=body,
@@ -110,6 +112,16 @@ class Renderer:
     def _document(self, connection: Connection, record: DeliveryRecord) -> Mapping[str, Any] | None:
         return None if record.incident is None else self._incident(connection, record.incident)
 
+    def _called(self, person: str, locale: str) -> str:
+        known = next((one for one in self._config.people if one.id == person), None)
+        return pick(known.name, locale, known.id) if known else person
+
+    def _mentions(self, record: DeliveryRecord) -> tuple[str, ...]:
+        """How the person meant is called on a channel of this kind; nothing when no address is declared."""
+        kind = next((one.kind for one in self._config.channels if one.id == record.channel), "")
+        address = next((one.addresses.get(kind) for one in self._config.people if one.id == record.person), None)
+        return (address,) if address else ()
+
     def _locale(self, channel: str) -> str:
         spec = next((one for one in self._config.channels if one.id == channel), None)
         return (spec.locale if spec else None) or self._config.chain.locale
@@ -121,6 +133,8 @@ class Renderer:
             kind=record.kind,
             channel=record.channel,
             receiver=record.receiver,
+            person=self._called(record.person, locale),
+            mentions=self._mentions(record),
             locale=locale,
             title=title[:MAX_TITLE_CHARACTERS],
             body=body.strip()[:MAX_BODY_CHARACTERS],
@@ -142,6 +156,7 @@ class Renderer:
             "kind": record.kind.value,
             "kind_name": words.get(record.kind.value, record.kind.value),
             "repeat": record.repeat,
+            "person": self._called(record.person, locale),
             "incident": document["incident"],
             "title": pick(document.get("titles") or {}, locale, str(document["title"])),
             "severity": document["severity"],
@@ -259,7 +274,7 @@ def _line_of(error: BaseException, path: Path) -> int:
 def _example(config: ChainConfig) -> dict[str, Any]:
     names = (
         "kind_name title severity_name state acknowledged_by assigned_to component component_id site chain opened_at "
-        "resolved_at duration value_at_risk url"
+        "resolved_at duration value_at_risk url person"
     )
     example: dict[str, Any] = {name: name for name in names.split()}
     link = Link(id="erp-restart", title="runbook", url=f"{config.listen.base_url}/runbooks/erp-restart")

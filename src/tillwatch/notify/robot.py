@@ -14,6 +14,7 @@ from pydantic import Field as Key
 from tillwatch.clock import Clock
 from tillwatch.config.schema import Duration, Strict
 from tillwatch.errors import DeliveryError
+from tillwatch.model.notice import NoticeKind
 from tillwatch.model.text import language_of
 from tillwatch.notify.base import REPEAT_MARK, Delivery, Message, Result
 from tillwatch.notify.exchange import Exchange
@@ -35,6 +36,17 @@ def _https(value: str) -> str:
 
 #: Whoever has to be called by name; a longer list is `all`.
 Mentions = Annotated[tuple[Annotated[str, Key(pattern=r"^[A-Za-z0-9_.@+-]{1,64}$")], ...], Key(max_length=20)]
+
+
+#: A declared address that looks different is not sent: in the services' markup it could call everybody.
+_MENTION = re.compile(r"[A-Za-z0-9_.@+-]{1,64}", re.ASCII)
+
+
+def called(declared: Sequence[str], message: Message) -> tuple[str, ...]:
+    """Whom a message calls by name: the channel's own list, and the person it is meant for."""
+    extra = [one for one in message.mentions if _MENTION.fullmatch(one)]
+    # News of the end is no reason to call anybody.
+    return tuple(declared) if message.kind is NoticeKind.RESOLVED else tuple(dict.fromkeys((*declared, *extra)))
 
 
 class RobotOptions(Strict):
@@ -67,7 +79,7 @@ class Robot(abc.ABC):
     busy: ClassVar[frozenset[int]] = frozenset()
 
     def __init__(self, options: RobotOptions, *, clock: Clock, secrets: Sequence[str], limit_bytes: int) -> None:
-        """`limit_bytes` is for the text alone, in UTF-8."""
+        """`limit_bytes` is for the text and the names it calls, in UTF-8."""
         self._address = options.url
         self._clock = clock
         self._limit_bytes = limit_bytes
@@ -76,6 +88,14 @@ class Robot(abc.ABC):
     @abc.abstractmethod
     def call(self, message: Message, *, text: str) -> Call:
         """The request that says `text`: title and body, inert and short enough."""
+
+    def text_of(self, message: Message) -> str:
+        """What is said, short enough to leave room for the names it calls."""
+        return body_of(message, self._limit_bytes - len(self.calling(message).encode()))
+
+    def calling(self, message: Message) -> str:  # noqa: ARG002 - some services call people outside the text
+        """What stands behind the text so that people are called by name."""
+        return ""
 
     def describe(self) -> str:
         return f"{self.kind} at {self._address.partition('://')[2]}"
@@ -86,7 +106,7 @@ class Robot(abc.ABC):
     def send(self, message: Message, *, key: str) -> Delivery:  # noqa: ARG002 - these services know no keys
         """One call. Raises DeliveryError when the service asks to come back later."""
         started = self._clock.monotonic()
-        call = self.call(message, text=body_of(message, self._limit_bytes))
+        call = self.call(message, text=self.text_of(message))
         headers = {"Content-Type": "application/json; charset=utf-8"}
         answer = self._exchange.post(call.url, orjson.dumps(call.document), headers, started=started)
         if isinstance(answer, Delivery):

@@ -8,7 +8,7 @@ from pydantic import Field as Key
 from tillwatch.clock import Clock
 from tillwatch.config.bind import Secret
 from tillwatch.notify.base import Message
-from tillwatch.notify.robot import Call, Mentions, Robot, RobotOptions
+from tillwatch.notify.robot import Call, Mentions, Robot, RobotOptions, called
 
 #: Documented for the robot's markdown, in UTF-8 bytes. A longer message is refused whole (40058).
 LIMIT_BYTES = 4096
@@ -31,12 +31,14 @@ class WecomBot(Robot):
     busy = frozenset({-1})
 
     def __init__(self, options: WecomBotOptions, *, clock: Clock) -> None:
-        mentions = "".join(f"<@{'@all' if user == 'all' else user}>" for user in options.mention)
-        self._mentions = f"\n{mentions}" if mentions else ""
+        self._declared = options.mention
         self._url = f"{options.url}/cgi-bin/webhook/send?key={options.key}"
-        limit_bytes = LIMIT_BYTES - len(self._mentions.encode())
-        super().__init__(options, clock=clock, secrets=[str(options.key)], limit_bytes=limit_bytes)
+        super().__init__(options, clock=clock, secrets=[str(options.key)], limit_bytes=LIMIT_BYTES)
 
-    def call(self, message: Message, *, text: str) -> Call:  # noqa: ARG002 - the text says all
-        content = {"content": text + self._mentions}
+    def calling(self, message: Message) -> str:
+        mentions = "".join(f"<@{'@all' if user == 'all' else user}>" for user in called(self._declared, message))
+        return f"\n{mentions}" if mentions else ""
+
+    def call(self, message: Message, *, text: str) -> Call:
+        content = {"content": text + self.calling(message)}
         return Call(url=self._url, document={"msgtype": "markdown", "markdown": content})

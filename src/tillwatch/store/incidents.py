@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, bindparam, func, literal_column, select, update
@@ -13,14 +13,12 @@ from tillwatch.model.incident import (
     Component,
     Incident,
     IncidentState,
-    Listener,
     RunbookLink,
     Severity,
     TimelineEntry,
-    Told,
 )
 from tillwatch.model.notice import DeliveryRecord
-from tillwatch.store import alerts, outbox
+from tillwatch.store import alerts, outbox, recipients
 from tillwatch.store.bulk import BulkInsert
 from tillwatch.store.numbers import reserve
 from tillwatch.store.tables.incidents import incidents
@@ -158,11 +156,26 @@ def latest(connection: Connection, *, limit: int, before: int | None = None) -> 
 
 
 def due(connection: Connection, now: datetime, *, limit: int) -> list[Incident]:
-    """Open incidents with a reminder due, the longest due first."""
+    """Open incidents that time alone changes by now, the longest due first."""
     query = (
         select(incidents)
         .where(incidents.c.next_at <= now, incidents.c.state != IncidentState.RESOLVED.value)
         .order_by(incidents.c.next_at, incidents.c.id)
+        .limit(limit)
+    )
+    return [_incident(row) for row in connection.execute(query).mappings()]
+
+
+def forgotten(connection: Connection, *, limit: int | None = None) -> list[Incident]:
+    """Open incidents nobody is on and nothing will ever be told of again; silenced ones are among them."""
+    query = (
+        select(incidents)
+        .where(
+            incidents.c.state == IncidentState.OPEN.value,
+            incidents.c.parent.is_(None),
+            incidents.c.next_at.is_(None),
+        )
+        .order_by(incidents.c.id)
         .limit(limit)
     )
     return [_incident(row) for row in connection.execute(query).mappings()]
@@ -221,6 +234,8 @@ def summary(incident: Incident) -> dict[str, Any]:
         "opened_at": incident.opened_at.isoformat(),
         "acknowledged_at": _iso(incident.acknowledged_at),
         "acknowledged_by": incident.acknowledged_by,
+        "acknowledged_until": _iso(incident.acknowledged_until),
+        "snoozed_until": _iso(incident.snoozed_until),
         "assigned_to": incident.assigned_to,
         "resolved_at": _iso(incident.resolved_at),
         "version": incident.version,
@@ -255,6 +270,7 @@ def _notification(record: DeliveryRecord) -> dict[str, Any]:
         "kind": record.kind.value,
         "receiver": record.receiver,
         "channel": record.channel,
+        "person": record.person,
         "state": record.state.value,
         "attempts": record.attempts,
         "code": record.code,
@@ -286,40 +302,12 @@ def _values(incident: Incident) -> dict[str, Any]:
         "value_at_risk": incident.value_at_risk,
         "evidence": dict(incident.evidence),
         "runbooks": [{"id": link.id, "url": link.url, "params": dict(link.params)} for link in incident.runbooks],
-        "told": [_told_values(told) for told in incident.told],
-        "next_at": min((told.remind_at for told in incident.told if told.remind_at is not None), default=None),
+        "told": [recipients.told_values(told) for told in incident.told],
+        "climbs": [recipients.climb_values(climb) for climb in incident.climbs],
+        "acknowledged_until": incident.acknowledged_until,
+        "snoozed_until": incident.snoozed_until,
+        "next_at": recipients.next_at(incident),
     }
-
-
-def _told_values(told: Told) -> dict[str, Any]:
-    listener = told.listener
-    return {
-        "receiver": listener.receiver,
-        "channels": list(listener.channels),
-        "group_wait": listener.group_wait.total_seconds(),
-        "group_interval": listener.group_interval.total_seconds(),
-        "repeat_interval": listener.repeat_interval.total_seconds(),
-        "announce_at": told.announce_at.isoformat(),
-        "last_at": told.last_at.isoformat(),
-        "remind_at": _iso(told.remind_at),
-        "reminders": told.reminders,
-    }
-
-
-def _told(values: dict[str, Any]) -> Told:
-    return Told(
-        listener=Listener(
-            receiver=values["receiver"],
-            channels=tuple(values["channels"]),
-            group_wait=timedelta(seconds=values["group_wait"]),
-            group_interval=timedelta(seconds=values["group_interval"]),
-            repeat_interval=timedelta(seconds=values["repeat_interval"]),
-        ),
-        announce_at=datetime.fromisoformat(values["announce_at"]),
-        last_at=datetime.fromisoformat(values["last_at"]),
-        remind_at=None if values["remind_at"] is None else datetime.fromisoformat(values["remind_at"]),
-        reminders=values["reminders"],
-    )
 
 
 def _incident(row: RowMapping) -> Incident:
@@ -340,5 +328,8 @@ def _incident(row: RowMapping) -> Incident:
         value_at_risk=row["value_at_risk"],
         evidence=row["evidence"],
         runbooks=tuple(RunbookLink(**link) for link in row["runbooks"]),
-        told=tuple(_told(values) for values in row["told"]),
+        told=tuple(recipients.told(values) for values in row["told"]),
+        climbs=tuple(recipients.climb(values) for values in row["climbs"]),
+        acknowledged_until=row["acknowledged_until"],
+        snoozed_until=row["snoozed_until"],
     )

@@ -34,7 +34,7 @@ _DIALECTS = {"sqlite": sqlite, "postgresql": postgresql}
 _ENQUEUE = BulkInsert(
     outbox,
     [
-        *("key", "kind", "incident", "version", "repeat", "priority", "receiver", "channel", "text"),
+        *("key", "kind", "incident", "version", "repeat", "priority", "receiver", "person", "channel", "text"),
         *("created_at", "not_before", "touched_at", *_NEW),
     ],
     conflict=lambda dialect: _DIALECTS[dialect].insert(outbox).on_conflict_do_nothing(index_elements=["key"]),
@@ -313,6 +313,7 @@ def _delivery(row: RowMapping, log: tuple[Attempt, ...]) -> DeliveryRecord:
         version=row["version"],
         repeat=row["repeat"],
         receiver=row["receiver"],
+        person=row["person"],
         channel=row["channel"],
         state=DeliveryState(row["state"]),
         created_at=row["created_at"],
@@ -342,6 +343,7 @@ def _rows(notices: Sequence[Notice], now: datetime | None) -> list[dict[str, Any
             "repeat": notice.repeat,
             "priority": notice.priority,
             "receiver": notice.receiver,
+            "person": notice.person,
             "channel": channel,
             "text": dict(notice.text),
             "created_at": now or notice.not_before,

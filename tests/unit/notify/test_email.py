@@ -15,7 +15,7 @@ from tillwatch.config.bind import Secret
 from tillwatch.errors import DeliveryError
 from tillwatch.model.notice import NoticeKind
 from tillwatch.notify.base import Delivery, Message, Result
-from tillwatch.notify.email import Email, EmailOptions, Security, compose
+from tillwatch.notify.email import Email, EmailOptions, Security, addressees, compose
 
 MESSAGE = Message(
     key="7:opened:1:mail",
@@ -104,6 +104,12 @@ def test_a_taken_mail_is_delivered_with_the_servers_words(server: StubServer) ->
         "",
         "http://127.0.0.1:8080/incidents/7",
     ]
+
+
+def test_a_mail_meant_for_a_person_goes_to_their_own_address() -> None:
+    meant, group = replace(MESSAGE, mentions=("li@shop.example",)), replace(MESSAGE, mentions=("not an address",))
+    assert compose(meant, key="k", options=options())["To"] == "li@shop.example"
+    assert addressees(group, options()) == ("a@shop.example", "b@shop.example")
 
 
 def test_all_mails_of_an_incident_hang_on_one_root_that_none_of_them_is() -> None:

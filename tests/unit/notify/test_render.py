@@ -1,6 +1,7 @@
 """The wording of messages in both languages, from the templates that ship."""
 
 import dataclasses
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -11,8 +12,9 @@ from sqlalchemy import Connection
 from tillwatch.clock import ManualClock
 from tillwatch.config.declared import ChainConfig
 from tillwatch.config.load import load, pack_root
-from tillwatch.config.schema import Chain, Channel, Listen, Route, Site, StoreSpec, System
+from tillwatch.config.schema import Chain, Channel, Listen, Person, Route, Site, StoreSpec, System
 from tillwatch.model.notice import DeliveryRecord, DeliveryState, NoticeKind
+from tillwatch.notify.base import Message
 from tillwatch.notify.render import MAX_BODY_CHARACTERS, MAX_TITLE_CHARACTERS, Renderer, check
 
 CLOCK = ManualClock()
@@ -95,6 +97,28 @@ def test_a_new_incident_in_chinese(tmp_path: Path) -> None:
         "处理预案：重启 ERP https://watch.example.com/runbooks/erp-restart?incident=7",
         "详情：https://watch.example.com/incidents/7",
     ]
+
+
+def test_a_step_of_an_escalation_names_whom_it_calls_and_knows_how_the_channel_calls_them(tmp_path: Path) -> None:
+    config = replace(
+        chain(tmp_path),
+        people=(
+            Person(id="li", name={"en": "Li Na", "zh": "李娜"}, addresses={"wecom_bot": "lina", "email": "li@x.cn"}),
+        ),
+        channels=(Channel(id="ops", kind="wecom_bot"), Channel(id="abroad", kind="webhook", locale="en")),
+    )
+    word = Renderer(config, clock=CLOCK, incident=lambda *_: DOCUMENT)
+    group = word(None, row(kind=NoticeKind.ESCALATED, repeat=2, person="li"))  # type: ignore[arg-type]
+    other = word(None, row(kind=NoticeKind.ESCALATED, repeat=2, person="li", channel="abroad"))  # type: ignore[arg-type]
+    assert (group.title, group.person, group.mentions) == (
+        "【无人确认，升级·严重】ERP 系统：无法连接",
+        "李娜",
+        ("lina",),
+    )
+    assert group.body.split("\n")[1] == "呼叫：李娜"
+    assert (other.title, other.mentions) == ("[Nobody acknowledged, Critical] ERP: cannot be reached", ())
+    assert other.body.split("\n")[1] == "Calling: Li Na"
+    assert Message.read(group.document(), possible_repeat=False) == group
 
 
 def test_a_new_incident_in_the_language_of_its_channel(tmp_path: Path) -> None:

@@ -122,6 +122,29 @@ def test_the_request_to_wecom_is_markdown_that_calls_people(receiver: Receiver) 
     assert content.endswith("详情：http://127.0.0.1/incidents/7\n<@wangfang><@@all>")
 
 
+def test_the_person_a_message_is_meant_for_is_called_beside_those_the_channel_always_calls() -> None:
+    meant = message(person="李娜", mentions=("lina",))
+    robots = [wecom(mention=("wangfang",)), ding(mention=("wangfang",)), lark(mention=("wangfang",))]
+    requests: list[Any] = [robot.call(meant, text="t").document for robot in robots]
+    over: list[Any] = [
+        robot.call(message(kind=NoticeKind.RESOLVED, mentions=("lina",)), text="t").document for robot in robots
+    ]
+    for robot in robots:
+        robot.close()
+    assert requests[0]["markdown"]["content"] == "t\n<@wangfang><@lina>"
+    assert requests[1]["at"] == {"atMobiles": ["wangfang", "lina"]}
+    assert requests[1]["markdown"]["text"] == "t\n\n@wangfang\n\n@lina"
+    assert requests[2]["card"]["elements"][1]["text"]["content"] == "<at id=wangfang></at> <at id=lina></at>"
+    assert "lina" not in json.dumps(over)
+
+
+def test_an_address_that_would_be_markup_calls_nobody() -> None:
+    robot = wecom()
+    call = robot.call(message(mentions=("x><@all",)), text="t")
+    robot.close()
+    assert call.document["markdown"] == {"content": "t"}
+
+
 def test_the_request_to_dingtalk_is_signed_and_names_the_mobiles_twice() -> None:
     robot = ding(secret=Secret("SEC0123456789"), mention=("13800000000",))
     call = robot.call(message(), text="a\nb")
@@ -196,7 +219,7 @@ def test_no_request_is_over_the_services_limit_whatever_the_message(make: Any, l
         message(title="\n" * 9_000, body="z\n" * 9_000),
         message(title='"\\' * 9_000, body='"' * 50_000),
     ]
-    calls = [robot.call(one, text=body_of(one, robot._limit_bytes)) for one in hostile]
+    calls = [robot.call(one, text=robot.text_of(one)) for one in hostile]
     robot.close()
     assert [len(json.dumps(call.document, ensure_ascii=False).encode()) <= limit_bytes for call in calls] == [True] * 4
 

@@ -61,6 +61,8 @@ def test_the_document_is_versioned_and_complete(receiver: Receiver) -> None:
         "kind": "opened",
         "channel": "ops",
         "receiver": "oncall",
+        "person": "",
+        "mentions": [],
         "locale": "zh-CN",
         "chain": "demo",
         "title": "【严重】ERP：无法连接",

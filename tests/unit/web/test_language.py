@@ -15,6 +15,7 @@ from tillwatch.model.incident import ComponentKind, IncidentState, Severity
 from tillwatch.model.notice import DeliveryState, NoticeKind
 from tillwatch.model.probe import Outcome
 from tillwatch.model.runbook import Effect, Phase, RunState, StepState
+from tillwatch.oncall import ladder, rota
 from tillwatch.probers.registry import builtin
 from tillwatch.probers.verdict import ALERT_NAMES
 from tillwatch.web.language import CHINESE, ENGLISH, canonical, negotiate, texts
@@ -83,6 +84,8 @@ VOCABULARIES: tuple[tuple[str, type[enum.StrEnum]], ...] = (
     ("kind", DifferenceKind),
     ("delivery_state", DeliveryState),
     ("delivery_kind", NoticeKind),
+    ("turn", rota.Why),
+    ("step", ladder.Why),
     ("run.state", RunState),
     ("step_state", StepState),
     ("phase", Phase),
@@ -103,7 +106,20 @@ def test_every_cause_every_alert_and_every_prober_has_a_word() -> None:
 
 
 def test_every_kind_of_timeline_entry_has_a_sentence_made_of_what_it_carries() -> None:
-    said = {"what", "at", "component", "severity", "before", "after", "notice", "channels"}
+    said = {
+        "what",
+        "at",
+        "component",
+        "severity",
+        "before",
+        "after",
+        "notice",
+        "channels",
+        "to",
+        "why",
+        "calendar",
+        "until",
+    }
     for kind, carried in TIMELINE_KINDS.items():
         needed = set(_PLACEHOLDER.findall(TEXTS[f"timeline.{kind}"].en))
         assert needed <= {*carried, *said}, kind

@@ -25,7 +25,10 @@ incidents = Table(
     Column("evidence", JsonDocument, nullable=False),
     Column("runbooks", JsonDocument, nullable=False),
     Column("told", JsonDocument, nullable=False),
-    # When the next reminder is due; empty when none is.
+    Column("climbs", JsonDocument, nullable=False),
+    Column("acknowledged_until", UtcDateTime),
+    Column("snoozed_until", UtcDateTime),
+    # When time alone changes something next (a reminder, a step of an escalation, an acknowledgement that runs out).
     Column("next_at", UtcDateTime),
     Index(None, "next_at"),
     Index(None, "state", "id"),

@@ -18,6 +18,7 @@ outbox = Table(
     Column("repeat", Integer, nullable=False),
     Column("priority", Integer, nullable=False),
     Column("receiver", String, nullable=False),
+    Column("person", String, nullable=False),
     Column("channel", String, nullable=False),
     Column("text", JsonDocument, nullable=False),
     Column("state", String, nullable=False),

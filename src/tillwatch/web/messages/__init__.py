@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 
-from tillwatch.web.messages import audits, errors, frame, incidents, overview, probes, runbooks, timeline, words
+from tillwatch.web.messages import audits, errors, frame, incidents, oncall, overview, probes, runbooks, timeline, words
 from tillwatch.web.messages.text import Text
 
-TABLES = (audits, errors, frame, incidents, overview, probes, runbooks, timeline, words)
+TABLES = (audits, errors, frame, incidents, oncall, overview, probes, runbooks, timeline, words)
 
 
 def merged() -> Mapping[str, Text]:

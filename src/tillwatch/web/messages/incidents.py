@@ -93,5 +93,6 @@ MESSAGES: Mapping[str, Text] = {
     "delivery_kind.updated": Text("updated", "事件更新"),
     "delivery_kind.resolved": Text("resolved", "已解决"),
     "delivery_kind.reminder": Text("reminder", "提醒"),
+    "delivery_kind.escalated": Text("escalated", "升级"),
     "delivery_kind.message": Text("message", "消息"),
 }

@@ -41,3 +41,28 @@ def component_name(config: ChainConfig, text: str, t: Texts) -> str:
     except ValueError:
         return text
     return t.name(component_names(config, component), component.id)
+
+
+def person_name(config: ChainConfig, person: str, t: Texts) -> str:
+    """Nobody in particular has no name; somebody who left the chain directory keeps the id."""
+    names = next((one.name for one in config.people if one.id == person), {})
+    return t.name(names, person)
+
+
+def target_name(config: ChainConfig, target: str, person: str, t: Texts) -> str:
+    """Whom a step means, written `rota:primary`, with the person it found."""
+    kind, _, id = target.partition(":")
+    groups: dict[str, dict[str, Mapping[str, str]]] = {
+        "person": {one.id: one.name for one in config.people},
+        "rota": {one.id: one.name for one in config.rotas},
+        "receiver": {one.id: one.name for one in config.receivers},
+    }
+    name = t.name(groups.get(kind, {}).get(id, {}), id)
+    who = person_name(config, person, t) if person else t("oncall.nobody")
+    return name if kind == "person" or (kind == "receiver" and not person) else f"{name} · {who}"
+
+
+def window_name(config: ChainConfig, window: str, t: Texts) -> str:
+    """A window of the calendar, or another reason of its own."""
+    names: Mapping[str, str] = next((one.name for one in config.windows if one.id == window), {})
+    return t.name(names, "") or t.or_raw("calendar", window)

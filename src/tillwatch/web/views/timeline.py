@@ -11,7 +11,7 @@ from tillwatch.model.notice import DeliveryState
 from tillwatch.model.runbook import RunState
 from tillwatch.web.formats import Formats
 from tillwatch.web.language import ENGLISH, Texts
-from tillwatch.web.views.names import channel_names, component_name
+from tillwatch.web.views.names import channel_names, component_name, target_name, window_name
 
 #: How an entry is marked: trouble, relief, or a person. The rest is bookkeeping.
 GROUPS: Mapping[str, str] = {
@@ -21,11 +21,18 @@ GROUPS: Mapping[str, str] = {
     "alert_silent": "bad",
     "severity_raised": "bad",
     "nobody_told": "bad",
+    "nobody_oncall": "bad",
+    "escalated": "bad",
+    "step_in_vain": "bad",
+    "escalation_ended": "bad",
+    "acknowledgement_over": "bad",
     "run_compensating": "bad",
     "runbooks_unavailable": "bad",
     "alert_resolved": "good",
     "resolved": "good",
     "acknowledged": "person",
+    "unacknowledged": "person",
+    "snoozed": "person",
     "assigned": "person",
     "note": "person",
     "run_requested": "person",
@@ -85,6 +92,8 @@ def _text(entry: TimelineEntry, config: ChainConfig, t: Texts, f: Formats, *, by
     key = f"timeline.{entry.kind}"
     if entry.kind == "resolved" and by_person:
         key = "timeline.resolved_by_hand"
+    if entry.kind == "acknowledged" and data.get("until"):
+        key = "timeline.acknowledged_until"
     at = _instant(data.get("not_before"))
     if entry.kind == "notified" and at is not None and at > entry.at:
         key = "timeline.notified_later"
@@ -99,8 +108,12 @@ def _text(entry: TimelineEntry, config: ChainConfig, t: Texts, f: Formats, *, by
         "component": component_name(config, str(data.get("component", "")), t),
         "at": f.seconds_clock(at) if at else "",
         "severity": t.or_raw("severity", str(data.get("severity", ""))),
-        "before": t.or_raw("severity", str(data.get("before", ""))),
-        "after": t.or_raw("severity", str(data.get("after", ""))),
+        "before": t.or_raw("severity", str(data.get("before") or data.get("stated") or "")),
+        "after": t.or_raw("severity", str(data.get("after") or data.get("severity") or "")),
+        "to": target_name(config, str(data.get("target", "")), str(data.get("person", "")), t),
+        "why": t.or_raw("step", str(data.get("reason", ""))),
+        "calendar": t("list").join(window_name(config, str(one), t) for one in _list(data.get("calendar"))),
+        "until": f.seconds_clock(until) if (until := _instant(data.get("until"))) else "",
         "notice": t.or_raw("delivery_kind", str(data.get("notice", ""))),
         "title": t.name(title, str(data.get("runbook", ""))) if isinstance(title, Mapping) else str(title),
         "decision": t.or_raw("vote", str(data.get("decision", ""))),

@@ -70,6 +70,9 @@ CREATE TABLE incidents (
 	evidence TEXT NOT NULL,
 	runbooks TEXT NOT NULL,
 	told TEXT NOT NULL,
+	climbs TEXT NOT NULL,
+	acknowledged_until TIMESTAMP WITH TIME ZONE,
+	snoozed_until TIMESTAMP WITH TIME ZONE,
 	next_at TIMESTAMP WITH TIME ZONE,
 	CONSTRAINT pk_incidents PRIMARY KEY (id),
 	CONSTRAINT fk_incidents_parent FOREIGN KEY(parent) REFERENCES incidents (id)
@@ -100,6 +103,7 @@ CREATE TABLE outbox (
 	repeat INTEGER NOT NULL,
 	priority INTEGER NOT NULL,
 	receiver VARCHAR NOT NULL,
+	person VARCHAR NOT NULL,
 	channel VARCHAR NOT NULL,
 	text TEXT NOT NULL,
 	state VARCHAR NOT NULL,

@@ -69,6 +69,9 @@ CREATE TABLE incidents (
 	evidence TEXT NOT NULL,
 	runbooks TEXT NOT NULL,
 	told TEXT NOT NULL,
+	climbs TEXT NOT NULL,
+	acknowledged_until VARCHAR(27),
+	snoozed_until VARCHAR(27),
 	next_at VARCHAR(27),
 	CONSTRAINT fk_incidents_parent FOREIGN KEY(parent) REFERENCES incidents (id)
 );
@@ -98,6 +101,7 @@ CREATE TABLE outbox (
 	repeat INTEGER NOT NULL,
 	priority INTEGER NOT NULL,
 	receiver VARCHAR NOT NULL,
+	person VARCHAR NOT NULL,
 	channel VARCHAR NOT NULL,
 	text TEXT NOT NULL,
 	state VARCHAR NOT NULL,
