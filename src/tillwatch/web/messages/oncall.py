@@ -19,8 +19,8 @@ MESSAGES: Mapping[str, Text] = {
         "The escalation ends: policy {policy} is not declared any more", "升级结束：策略 {policy} 已不存在"
     ),
     "timeline.nobody_oncall": Text(
-        "Nobody is on call in rota {rota}; its channels are told all the same",
-        "值班表 {rota} 此时无人值班，仍通知其渠道",
+        "Nobody is on call in rota {rota} ({turn}); the channels are told all the same",
+        "值班表 {rota} 此时无人值班（{turn}），仍通知其渠道",
     ),
     "timeline.unacknowledged": Text("Given back: nobody is on it any more", "取消确认：不再有人处理"),
     "timeline.acknowledgement_over": Text(
