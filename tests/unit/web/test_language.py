@@ -117,6 +117,7 @@ def test_every_kind_of_timeline_entry_has_a_sentence_made_of_what_it_carries() -
         "channels",
         "to",
         "why",
+        "turn",
         "calendar",
         "until",
     }
