@@ -101,6 +101,8 @@ class Capabilities:
     write_orders: bool = False
     write_stock: bool = False
     revert: bool = False
+    #: It offers `sources.changes.Changes`.
+    changes: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,7 @@ from tillwatch.clock import Clock
 from tillwatch.config.bind import did_you_mean
 from tillwatch.errors import SchemaMismatch
 from tillwatch.model.audit import Row
+from tillwatch.model.proof import Mark
 from tillwatch.sources.base import (
     BATCH_ROWS,
     Breaker,
@@ -23,8 +24,10 @@ from tillwatch.sources.base import (
     Reading,
     ReadOnly,
 )
+from tillwatch.sources.changes import ChangeSupport, Slices
 from tillwatch.sources.checks import Checklist
 from tillwatch.sources.sql import values
+from tillwatch.sources.sql.changes import SqlChanges
 from tillwatch.sources.sql.database import Database
 from tillwatch.sources.sql.options import SqlDataset, SqlOptions
 from tillwatch.sources.sql.reading import Request, reading
@@ -35,7 +38,7 @@ class SqlSource(ReadOnly):
     """Reads datasets of one database. Safe to use from several threads."""
 
     kind: ClassVar[str] = "sql"
-    capabilities = Capabilities(count=True, since=True, keys=True)
+    capabilities = Capabilities(count=True, since=True, keys=True, changes=True)
 
     def __init__(
         self,
@@ -52,6 +55,7 @@ class SqlSource(ReadOnly):
         self._clock = clock
         self._batch_rows = batch_rows
         self._database = Database(system, options, breaker=breaker, root=root)
+        self._changes = SqlChanges(self._database, self._dataset)
 
     def __repr__(self) -> str:
         return f"SqlSource({self.id!r}, {self._database.place!r})"
@@ -99,6 +103,31 @@ class SqlSource(ReadOnly):
             batch_rows=self._batch_rows,
         )
         return reading(self._database, request, clock=self._clock)
+
+    def read_slices(self, dataset: str, fields: Sequence[str], slices: Slices) -> Reading:
+        request = Request(
+            system=self.id,
+            name=dataset,
+            dataset=self._dataset(dataset),
+            fields=fields,
+            since=None,
+            keys=None,
+            batch_rows=self._batch_rows,
+            slices=slices,
+        )
+        return reading(self._database, request, clock=self._clock)
+
+    def change_support(self, dataset: str, fields: Sequence[str], *, count: bool) -> ChangeSupport:
+        return self._changes.support(dataset, fields, count=count)
+
+    def sample_keys(self, dataset: str, key: Sequence[str], *, share: float) -> list[str]:
+        return self._changes.sample_keys(dataset, key, share=share)
+
+    def fingerprints(self, dataset: str, fields: Sequence[str], slices: Slices) -> dict[str, Mark]:
+        return self._changes.fingerprints(dataset, fields, slices)
+
+    def newest_change(self, dataset: str, *, until: datetime) -> datetime | None:
+        return self._changes.newest_change(dataset, until=until)
 
     def query(self, statement: str, *, limit: int) -> list[Row]:
         """The first `limit` rows of a reading statement that belongs to no dataset, by column name."""

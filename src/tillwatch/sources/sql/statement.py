@@ -77,12 +77,16 @@ def changed_since(
     slack = timedelta(milliseconds=1)
     since_utc = (since.astimezone(UTC) - slack).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
     since_local = (local - slack).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
-    has_offset = or_(mark.op("GLOB")("*Z"), mark.op("GLOB")("*[+-][0-9][0-9]:[0-9][0-9]"))
     return case(
         (func.typeof(mark).in_(["integer", "real"]), func.strftime(_SQLITE_MOMENT, mark, "unixepoch") >= since_utc),
-        (has_offset, func.strftime(_SQLITE_MOMENT, mark) >= since_utc),
+        (has_offset(mark), func.strftime(_SQLITE_MOMENT, mark) >= since_utc),
         else_=func.strftime(_SQLITE_MOMENT, mark) >= since_local,
     )
+
+
+def has_offset(mark: ColumnElement[Any]) -> ColumnElement[bool]:
+    """Whether a time that SQLite holds as text says its zone."""
+    return or_(mark.op("GLOB")("*Z"), mark.op("GLOB")("*[+-][0-9][0-9]:[0-9][0-9]"))
 
 
 def one_of(

@@ -1,6 +1,6 @@
-"""Audit runs and the differences they found."""
+"""Audit runs, the differences they found, and what the last proven one leaves for the next."""
 
-from sqlalchemy import BigInteger, Column, Float, ForeignKey, Index, Integer, String, Table, Text, UniqueConstraint
+from sqlalchemy import BigInteger, Boolean, Column, Float, ForeignKey, Index, Integer, String, Table, Text, UniqueConstraint
 
 from tillwatch.store.tables.base import metadata
 from tillwatch.store.types import DecimalText, JsonDocument, RowId, UtcDateTime
@@ -55,4 +55,34 @@ audit_differences = Table(
     Column("fields", JsonDocument, nullable=False),
     Column("value_at_risk", DecimalText, nullable=False),
     Index(None, "run", "kind", "number"),
+)
+
+audit_proofs = Table(
+    "audit_proofs",
+    metadata,
+    Column("audit", String, primary_key=True),
+    Column("run", BigInteger, nullable=False),
+    Column("signature", String, nullable=False),
+    Column("proven_at", UtcDateTime, nullable=False),
+    Column("full_at", UtcDateTime, nullable=False),
+    Column("swept_at", UtcDateTime, nullable=False),
+    Column("oldest_verified_at", UtcDateTime, nullable=False),
+    Column("deltas", Integer, nullable=False),
+    Column("left", JsonDocument, nullable=False),
+    Column("right", JsonDocument, nullable=False),
+    Column("exact_keys", Boolean, nullable=False),
+    Column("prefix", Integer, nullable=False),
+    Column("known", JsonDocument),
+    # Number of rows in audit_buckets a bucket may stand in.
+    Column("pages", Integer, nullable=False),
+)
+
+# The digest of an audit: for each bucket both sides' fingerprints and when it was proven. Some hundred buckets a row: a
+# run changes few of them, and a row a bucket would keep the one writer busy for seconds.
+audit_buckets = Table(
+    "audit_buckets",
+    metadata,
+    Column("audit", ForeignKey(audit_proofs.c.audit, ondelete="CASCADE"), primary_key=True),
+    Column("page", Integer, primary_key=True),
+    Column("buckets", JsonDocument, nullable=False),
 )

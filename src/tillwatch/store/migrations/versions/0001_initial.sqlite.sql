@@ -1,3 +1,21 @@
+CREATE TABLE audit_proofs (
+	audit VARCHAR NOT NULL,
+	run BIGINT NOT NULL,
+	signature VARCHAR NOT NULL,
+	proven_at VARCHAR(27) NOT NULL,
+	full_at VARCHAR(27) NOT NULL,
+	swept_at VARCHAR(27) NOT NULL,
+	oldest_verified_at VARCHAR(27) NOT NULL,
+	deltas INTEGER NOT NULL,
+	"left" TEXT NOT NULL,
+	"right" TEXT NOT NULL,
+	exact_keys BOOLEAN NOT NULL,
+	prefix INTEGER NOT NULL,
+	known TEXT,
+	pages INTEGER NOT NULL,
+	CONSTRAINT pk_audit_proofs PRIMARY KEY (audit)
+);
+
 CREATE TABLE audit_runs (
 	id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
 	audit VARCHAR NOT NULL,
@@ -218,6 +236,14 @@ CREATE TABLE silences (
 );
 
 CREATE INDEX ix_silences_ends_at ON silences (ends_at);
+
+CREATE TABLE audit_buckets (
+	audit VARCHAR NOT NULL,
+	page INTEGER NOT NULL,
+	buckets TEXT NOT NULL,
+	CONSTRAINT pk_audit_buckets PRIMARY KEY (audit, page),
+	CONSTRAINT fk_audit_buckets_audit FOREIGN KEY(audit) REFERENCES audit_proofs (audit) ON DELETE CASCADE
+);
 
 CREATE TABLE audit_differences (
 	run INTEGER NOT NULL,
