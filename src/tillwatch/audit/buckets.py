@@ -1,6 +1,5 @@
 """Which rows stand together in a bucket, and which buckets must be read again. Pure."""
 
-import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
@@ -53,9 +52,16 @@ def changed(known: Mapping[str, Bucket], left: Marks, right: Marks) -> set[str]:
 
 
 def oldest(known: Mapping[str, Bucket], among: Collection[str], share: float) -> set[str]:
-    """The `share` of all buckets that was looked at longest ago, of those in `among`; at least one when share > 0."""
-    count = min(len(among), math.ceil(share * len(known)))
-    return set(sorted(among, key=lambda name: (known[name].verified_at, name))[:count])
+    """The buckets looked at longest ago, of those in `among`, until they hold `share` of all known rows."""
+    wanted = share * sum(_rows(bucket) for bucket in known.values())
+    found: set[str] = set()
+    rows = 0
+    for name in sorted(among, key=lambda name: (known[name].verified_at, name)):
+        if rows >= wanted:
+            break
+        found.add(name)
+        rows += _rows(known[name])
+    return found
 
 
 def proven(
@@ -87,3 +93,7 @@ def rows_in(marks: Marks, names: Iterable[str] | None = None) -> int:
     if names is None:
         return sum(mark.rows for mark in marks.values())
     return sum(marks[name].rows for name in names if name in marks)
+
+
+def _rows(bucket: Bucket) -> int:
+    return bucket.left.rows + bucket.right.rows

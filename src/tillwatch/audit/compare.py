@@ -57,13 +57,18 @@ class Stream:
     def find(self, task: Task) -> str:
         task.sides.read_all()
         refuse_repeated(task)
-        differ = Difference(task.declared.fields)
-        for number, pair in enumerate(task.spill.unequal()):
-            if number % ROWS_PER_LOOK == 0:
-                task.gate.check("comparing")
-            if differ.fields(pair) != ():
-                task.spill.suspect(pair)
+        find_suspects(task)
         return ""
+
+
+def find_suspects(task: Task) -> None:
+    """Mark every key whose rows, as they were read from both sides, differ."""
+    differ = Difference(task.declared.fields)
+    for number, pair in enumerate(task.spill.unequal()):
+        if number % ROWS_PER_LOOK == 0:
+            task.gate.check("comparing")
+        if differ.fields(pair) != ():
+            task.spill.suspect(pair)
 
 
 def refuse_repeated(task: Task) -> None:

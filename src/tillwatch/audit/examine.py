@@ -7,17 +7,20 @@ from datetime import datetime
 from decimal import Decimal
 
 from tillwatch.audit import compare, plan, settle
+from tillwatch.audit.approach import Approach
 from tillwatch.audit.declare import Declared
 from tillwatch.audit.ledger import Forgetful, Ledger
 from tillwatch.audit.reading import Gate, Leftovers, Progress, SideFault, SideRead, Sides
 from tillwatch.audit.rows import MAX_EXAMPLES, decode_cells, decode_key
 from tillwatch.audit.spill import Pair, Spill, Stand
 from tillwatch.audit.suspects import percentile
+from tillwatch.audit.tiers import Impossible
 from tillwatch.audit.value import EXACT
-from tillwatch.audit.verdict import Counts, decide
+from tillwatch.audit.verdict import Counts, decide, proves
 from tillwatch.clock import Clock
 from tillwatch.errors import Cause, TillwatchError
 from tillwatch.model.audit import AuditReport, Difference, DifferenceKind, SideReport, Verdict
+from tillwatch.model.proof import Proof
 from tillwatch.sources.base import Source
 
 #: Differences kept of one run, in key order; the counts and the value at risk are always complete. A person reads the
@@ -27,6 +30,10 @@ MAX_DIFFERENCES_KEPT = 10_000
 
 def ignore(progress: Progress) -> None:
     """The progress of a run nobody watches."""
+
+
+def forget(proof: Proof) -> None:
+    """What a run leaves for a next one that will not come."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,10 +56,18 @@ class Order:
     converged: Callable[[float], None] = lambda _: None
     #: Called several times a second with the rows read so far.
     alive: Callable[[Progress], None] = ignore
+    #: What the last proven run left, and who takes what this one leaves.
+    memory: Proof | None = None
+    keep: Callable[[Proof], None] = forget
+    #: The strategy asked for this one run; empty = as the audit declares.
+    strategy: str = ""
 
 
 def examine(order: Order) -> AuditReport:
-    """Run the audit and report. A side that fails, hangs or gives no evidence is a verdict, never an exception."""
+    """Run the audit and report. A side that fails, hangs or gives no evidence is a verdict, never an exception.
+
+    Raises Impossible when a strategy was asked for that cannot prove this audit now.
+    """
     spec = order.declared.spec
     started = order.clock.monotonic()
     progress = Progress()
@@ -78,9 +93,12 @@ def examine(order: Order) -> AuditReport:
             )
             found.sides = sides
             task = compare.Task(declared=order.declared, sides=sides, spill=spill, gate=gate)
-            choice = plan.choose(order.declared, left, right)
+            approach = Approach(task=task, memory=order.memory, asked=order.strategy, now=order.started_at)
+            choice = approach.choose()
+            found.reason_zh = approach.reason["zh"]
             read_at = order.clock.now()
             _find(task, choice, found)
+            found.compared(order.clock.monotonic() - started)
             found.suspects = spill.count(Stand.PENDING)
             found.settled = settle.settle(
                 task, spec.settle, ledger=order.ledger, measured_lag=order.measured_lag, read_at=read_at
@@ -89,6 +107,10 @@ def examine(order: Order) -> AuditReport:
                 order.converged(lag)
             _collect(task, found)
             found.verdict, found.reason = decide(found.counts())
+            if proves(found.verdict, found.counts()):
+                order.keep(approach.proof(order.run, found.strategy))
+    except Impossible:
+        raise
     except SideFault as fault:
         found.verdict, found.reason = fault.verdict, str(fault)
         found.cause = cause_of(fault.__cause__)
@@ -105,6 +127,10 @@ class _Found:
     sides: Sides | None = None
     strategy: str = ""
     strategy_reason: str = ""
+    reason_zh: str = ""
+    #: Rows read of both sides until all suspects were known, and how long that took.
+    rows_read: int = 0
+    compare_seconds: float = 0.0
     suspects: int = 0
     settled: settle.Outcome = field(default_factory=settle.Outcome)
     by_kind: dict[DifferenceKind, int] = field(default_factory=lambda: dict.fromkeys(DifferenceKind, 0))
@@ -116,6 +142,11 @@ class _Found:
     verdict: Verdict = Verdict.FAILED
     reason: str = ""
     cause: Cause = Cause.NONE
+
+    def compared(self, seconds: float) -> None:
+        """All suspects are known after `seconds`."""
+        self.compare_seconds = seconds
+        self.rows_read = sum(read.rows_read for read in self.sides.reads.values()) if self.sides else 0
 
     def counts(self) -> Counts:
         unreadable = sum(read.faults.unreadable for read in self.sides.reads.values()) if self.sides else 0
@@ -202,7 +233,11 @@ def _report(order: Order, found: _Found, seconds: float) -> AuditReport:
         "settle_rounds": found.settled.rounds,
         "cleared": found.cleared,
         "differences_kept": len(found.differences),
+        "rows_read": found.rows_read,
+        "compare_seconds": round(found.compare_seconds, 3),
     }
+    if found.reason_zh:
+        evidence["strategy_reason_zh"] = found.reason_zh
     if reads:
         # Whether rows can be asked for by the key as it stands in the report; a repair needs to know.
         evidence["exact_keys"] = all(read.exact_keys for read in reads.values())

@@ -9,6 +9,7 @@ import queue
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from tillwatch.audit.declare import Declared
 from tillwatch.audit.rows import Encoded, Encoder, Faults
@@ -16,7 +17,7 @@ from tillwatch.audit.spill import Spill
 from tillwatch.clock import Clock
 from tillwatch.errors import TillwatchError
 from tillwatch.model.audit import Row, Verdict
-from tillwatch.sources.base import Source, Tail
+from tillwatch.sources.base import Reading, Source, Tail
 
 #: Batches waiting between readers and the spill: enough to keep both busy, few enough to bound memory.
 MAX_BATCHES_WAITING = 8
@@ -73,6 +74,8 @@ class SideRead:
     bytes_read: int = 0
     requests: int = 0
     reads: int = 0
+    #: Rows that really came, over all readings; `rows` is what the side holds.
+    rows_read: int = 0
     #: Every key seen so far is written by the system exactly as we compare it, so rows can be asked for by key.
     exact_keys: bool = True
     faults: Faults = field(default_factory=Faults)
@@ -109,6 +112,9 @@ class Progress:
 
 
 _Item = tuple[str, "list[Row] | Tail | BaseException"]
+#: How one side is read: its source, the dataset and the columns.
+Ask = Callable[[Source, str, Sequence[str]], Reading]
+T = TypeVar("T")
 
 
 class Sides:
@@ -154,9 +160,13 @@ class Sides:
 
         A side whose count or stability speaks against the reading is read once more. Raises SideFault.
         """
+        self.read_by(dict.fromkeys(SIDES, _everything), pending_only=pending_only)
+
+    def read_by(self, asks: Mapping[str, Ask], *, pending_only: bool = False) -> None:
+        """As `read_all`, with a reading of each side's own. What was read before is forgotten."""
         todo: Sequence[str] = SIDES
         for attempt in range(1, MAX_READS + 1):
-            doubts = self._read(todo, keys=None, pending_only=pending_only)
+            doubts = self._read(todo, asks, pending_only=pending_only)
             todo = [side for side in SIDES if doubts.get(side)]
             if not todo:
                 return
@@ -168,13 +178,42 @@ class Sides:
 
     def read_keys(self, keys: Sequence[Mapping[str, str]]) -> None:
         """Only the rows under `keys`, from both sides. Raises SideFault."""
-        doubts = self._read(SIDES, keys=keys, pending_only=True)
+        doubts = self._read(SIDES, dict.fromkeys(SIDES, under_keys(keys)), pending_only=True)
         if wrong := [doubt for doubt in doubts.values() if doubt]:
             raise SideFault("; ".join(wrong), verdict=Verdict.INCONCLUSIVE)
 
-    def _read(
-        self, todo: Sequence[str], *, keys: Sequence[Mapping[str, str]] | None, pending_only: bool
-    ) -> dict[str, str]:
+    def ask(self, questions: Mapping[str, Callable[[], T]], doing: str) -> dict[str, T]:
+        """The answer of each side to a question that gives no rows, both asked at once. Raises SideFault."""
+        box: queue.Queue[tuple[str, T | BaseException]] = queue.Queue()
+        self._refuse_hanging(tuple(questions))
+
+        def answer(side: str, question: Callable[[], T]) -> None:
+            try:
+                box.put((side, question()))
+            except BaseException as error:
+                box.put((side, error))
+
+        threads: dict[str, threading.Thread] = {}
+        for side, question in questions.items():
+            name = f"audit-{self._declared.spec.id}-{side}"
+            threads[side] = threading.Thread(target=answer, args=(side, question), name=name, daemon=True)
+            threads[side].start()
+        found: dict[str, T] = {}
+        try:
+            while len(found) < len(questions):
+                self._gate.check(doing)
+                try:
+                    side, got = box.get(timeout=POLL_SECONDS)
+                except queue.Empty:
+                    continue
+                if isinstance(got, BaseException):
+                    raise self._fault(side, got)
+                found[side] = got
+        finally:
+            self._leave(threads)
+        return found
+
+    def _read(self, todo: Sequence[str], asks: Mapping[str, Ask], *, pending_only: bool) -> dict[str, str]:
         """Read the sides in `todo`; what speaks against each reading, empty when nothing does."""
         box: queue.Queue[_Item] = queue.Queue(MAX_BATCHES_WAITING)
         cancel = threading.Event()
@@ -185,7 +224,7 @@ class Sides:
             self._spill.clear(side)
             context = self._declared.left_context if side == "left" else self._declared.right_context
             encoders[side] = Encoder(self._declared, context, str(self.reads[side]))
-            threads[side] = self._start(side, encoders[side].columns, keys, box, cancel)
+            threads[side] = self._start(side, encoders[side].columns, asks[side], box, cancel)
         read: dict[str, int] = dict.fromkeys(todo, 0)
         doubts: dict[str, str] = {}
         try:
@@ -201,11 +240,14 @@ class Sides:
                     setattr(self._progress, side, read[side])
         finally:
             cancel.set()
-            for side, thread in threads.items():
-                thread.join(LEAVE_SECONDS)
-                if thread.is_alive():
-                    self._leftovers.leave(self.reads[side].system, thread)
+            self._leave(threads)
         return doubts
+
+    def _leave(self, threads: Mapping[str, threading.Thread]) -> None:
+        for side, thread in threads.items():
+            thread.join(LEAVE_SECONDS)
+            if thread.is_alive():
+                self._leftovers.leave(self.reads[side].system, thread)
 
     def _refuse_hanging(self, todo: Sequence[str]) -> None:
         for side in todo:
@@ -219,7 +261,7 @@ class Sides:
         self,
         side: str,
         columns: Sequence[str],
-        keys: Sequence[Mapping[str, str]] | None,
+        ask: Ask,
         box: "queue.Queue[_Item]",
         cancel: threading.Event,
     ) -> threading.Thread:
@@ -236,7 +278,7 @@ class Sides:
 
         def read() -> None:
             try:
-                with source.read(dataset, columns, keys=keys) as reading:
+                with ask(source, dataset, columns) as reading:
                     for batch in reading:
                         if not put(batch):
                             return
@@ -269,6 +311,7 @@ class Sides:
     def _finished(self, side: str, tail: Tail, rows: int, encoder: Encoder, *, whole: bool) -> str:
         read = self.reads[side]
         read.reads += 1
+        read.rows_read += rows
         read.bytes_read += tail.bytes_read
         read.requests += tail.requests
         if whole:
@@ -286,6 +329,15 @@ class Sides:
             fault = SideFault(f"{name} could not be read, a defect of the source: {type(error).__name__}: {error}")
         fault.__cause__ = error
         return fault
+
+
+def _everything(source: Source, dataset: str, columns: Sequence[str]) -> Reading:
+    return source.read(dataset, columns)
+
+
+def under_keys(keys: Sequence[Mapping[str, str]]) -> Ask:
+    """A reading of the rows under `keys`."""
+    return lambda source, dataset, columns: source.read(dataset, columns, keys=keys)
 
 
 def _is_exact(row: Encoded) -> bool:

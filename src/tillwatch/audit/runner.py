@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -16,6 +16,7 @@ from tillwatch.audit.examine import Order, examine, ignore
 from tillwatch.audit.ledger import StoredLedger
 from tillwatch.audit.loop import MAX_WORKERS, AuditLoop
 from tillwatch.audit.reading import Leftovers, Progress
+from tillwatch.audit.tiers import Impossible
 from tillwatch.clock import Clock
 from tillwatch.config.bind import did_you_mean
 from tillwatch.config.declared import ChainConfig
@@ -23,9 +24,10 @@ from tillwatch.config.schema import Audit
 from tillwatch.errors import StoreError, UnavailableError, UsageError
 from tillwatch.metrics import Metrics
 from tillwatch.model.audit import AuditReport, SideReport, Verdict
+from tillwatch.model.proof import Proof
 from tillwatch.sources.base import Source
 from tillwatch.store import audits as records
-from tillwatch.store import suspects
+from tillwatch.store import proofs, suspects
 from tillwatch.store.db import Database
 
 _log = logging.getLogger(__name__)
@@ -83,16 +85,24 @@ class AuditRunner:
         """Every audit of the chain, by id."""
         return dict(self._declared)
 
-    def run(self, audit_id: str, *, trigger: str = "cli", progress: Callable[[Progress], None] = ignore) -> AuditReport:
+    def run(
+        self,
+        audit_id: str,
+        *,
+        trigger: str = "cli",
+        strategy: str = "",
+        progress: Callable[[Progress], None] = ignore,
+    ) -> AuditReport:
         """Run one audit now and return its report, which is stored. Waits while the same audit is running here.
 
-        A side that fails is a verdict. Raises UsageError for an unknown audit, StoreError when the report could not be
-        stored, and UnavailableError when the process is told to stop in between.
+        A side that fails is a verdict. Raises UsageError for an unknown audit, Impossible when `strategy` cannot prove
+        it (then there was no run), StoreError when the report could not be stored, and UnavailableError when the
+        process is told to stop in between.
         """
         declared = self._find(audit_id)
         run = self._begin(declared, trigger, None)
         assert run is not None
-        return self._finish(declared, run, progress)
+        return self._finish(declared, run, progress, strategy)
 
     def start(self, audit_id: str, *, trigger: str = "page") -> int:
         """Begin a run in the background and return its number. Raises UsageError when too many are waiting."""
@@ -178,11 +188,14 @@ class AuditRunner:
         finally:
             self._asked.release()
 
-    def _finish(self, declared: Declared, run: int, progress: Callable[[Progress], None]) -> AuditReport:
+    def _finish(
+        self, declared: Declared, run: int, progress: Callable[[Progress], None], strategy: str = ""
+    ) -> AuditReport:
         beat = _Beat(self._database, self._clock, run, self._owner)
         spec = declared.spec
         with self._turn(spec.id, beat):
             started_at = self._clock.now()
+            left: list[Proof] = []
 
             def alive(rows: Progress) -> None:
                 beat()
@@ -200,9 +213,15 @@ class AuditRunner:
                 measured_lag=self._measured_lag(spec.id),
                 converged=lambda lag: self._metrics.observe("tillwatch_sync_converge_seconds", lag, audit=spec.id),
                 alive=alive,
+                memory=self._memory(spec.id),
+                keep=left.append,
+                strategy=strategy,
             )
             try:
                 report = examine(order)
+            except Impossible:
+                self._database.write(lambda connection: records.withdraw(connection, run, self._owner))
+                raise
             except Exception as error:
                 _log.exception("audit %s failed by a defect of ours", spec.id)
                 report = _defect(order, error)
@@ -213,7 +232,7 @@ class AuditRunner:
                 # Told to stop: not a finding about the sides, so nobody is alarmed; the run is taken up again.
                 self._let_go(run)
                 raise UnavailableError(f"audit '{spec.id}' was stopped with its process; it is run again")
-            self._store(report, declared)
+            self._store(report, declared, order.memory, left)
         gauges.finished(self._metrics, report, declared, self._config, self._clock.now())
         return report
 
@@ -238,13 +257,22 @@ class AuditRunner:
         except StoreError as error:
             _log.warning("audit run %s is not released, it will be given up after %s: %s", run, LEASE, error)
 
-    def _store(self, report: AuditReport, declared: Declared) -> None:
-        """The report and what follows from it, in one transaction. Raises StoreError when it could not be stored."""
+    def _memory(self, audit: str) -> Proof | None:
+        with self._database.read() as connection:
+            return proofs.load(connection, audit)
+
+    def _store(self, report: AuditReport, declared: Declared, base: Proof | None, left: Sequence[Proof]) -> None:
+        """The report, what it leaves for the next run, and what follows from it, in one transaction.
+
+        Raises StoreError when it could not be stored.
+        """
         now = self._clock.now()
 
         def job(connection: Connection) -> bool:
             if not records.finish(connection, report, owner=self._owner, now=now):
                 return False
+            for proof in left:
+                proofs.save(connection, proof, base=base)
             self._on_report(connection, report, declared.spec)
             return True
 

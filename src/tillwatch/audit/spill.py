@@ -106,6 +106,11 @@ class Spill:
             raise _full(error) from error
         return Repeated(keys=rows[0][1] if rows else 0, examples=tuple(row[0] for row in rows))
 
+    def keys(self, *, limit: int) -> list[bytes]:
+        """Keys that stand on either side, each once, in key order."""
+        query = "SELECT key FROM left_rows UNION SELECT key FROM right_rows ORDER BY key LIMIT ?"
+        return [row[0] for row in self._connection.execute(query, (limit,))]
+
     def unequal(self) -> Iterator[Pair]:
         """Keys on which the sides differ byte by byte, in key order: a merge of both sides sorted."""
         left, right = self._sorted("left"), self._sorted("right")

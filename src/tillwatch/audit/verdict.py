@@ -67,6 +67,11 @@ def decide(counts: Counts) -> tuple[Verdict, str]:
     return Verdict.CLEAN, "both sides agree"
 
 
+def proves(verdict: Verdict, counts: Counts) -> bool:
+    """Whether every row is now known to be equal or to differ, so that a later run may build on it."""
+    return verdict in {Verdict.CLEAN, Verdict.DRIFT} and not counts.unreadable
+
+
 def money(amount: Decimal) -> str:
     """Two decimals, half-up, no exponent."""
     rounded = amount.quantize(_CENT, ROUND_HALF_UP, EXACT)

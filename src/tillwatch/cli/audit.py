@@ -13,6 +13,7 @@ from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from tillwatch.audit import export as files
 from tillwatch.audit.reading import Progress
+from tillwatch.audit.tiers import Tier
 from tillwatch.audit.verdict import document, money
 from tillwatch.cli.context import ExitCode, emit, language, local_time, opened, options, say, table
 from tillwatch.config.declared import ChainConfig
@@ -51,10 +52,18 @@ def list_audits(ctx: typer.Context) -> None:
 
 
 @app.command("run")
-def run(ctx: typer.Context, audit: Annotated[str, typer.Argument(metavar="ID", help="The audit to run.")]) -> None:
+def run(
+    ctx: typer.Context,
+    audit: Annotated[str, typer.Argument(metavar="ID", help="The audit to run.")],
+    strategy: Annotated[
+        Tier | None, typer.Option("--strategy", help="How to compare, this time; refused when it would prove nothing.")
+    ] = None,
+) -> None:
     """Run one audit now. Exit code 0 when both sides agree, 1 on drift or lag, 3 when it could not be found out."""
     with opened(ctx) as application, _watched(audit) as progress:
-        report: AuditReport = application.audits.run(audit, trigger="cli", progress=progress)
+        report: AuditReport = application.audits.run(
+            audit, trigger="cli", strategy=str(strategy or ""), progress=progress
+        )
         chain: ChainConfig = application.config
     emit(ctx, document(report), lambda console: _draw(console, report, chain))
     if code := _EXIT[report.verdict]:
@@ -158,7 +167,7 @@ def _draw(console: Console, report: AuditReport, chain: ChainConfig) -> None:
         f"{report.left.system}.{report.left.dataset}: {report.left.rows} rows · "
         f"{report.right.system}.{report.right.dataset}: {report.right.rows} rows · "
         f"{money(report.value_at_risk)} {chain.chain.currency} at risk · {report.seconds:.1f} s, {report.strategy} · "
-        f"{local_time(chain, report.started_at)}",
+        f"{local_time(chain, report.started_at)}\n{report.strategy_reason}",
         markup=False,
     )
     if not report.differences:

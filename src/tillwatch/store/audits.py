@@ -89,6 +89,11 @@ def release(connection: Connection, run: int, owner: str, now: datetime) -> None
     connection.execute(update(audit_runs).where(_running(run), audit_runs.c.owner == owner).values(lease_until=now))
 
 
+def withdraw(connection: Connection, run: int, owner: str) -> None:
+    """Take back a run that could not begin as it was asked for: it never was."""
+    connection.execute(delete(audit_runs).where(_running(run), audit_runs.c.owner == owner))
+
+
 def finish(connection: Connection, report: AuditReport, *, owner: str, now: datetime) -> bool:
     """Store the report of a run and its differences. False when the run was given up meanwhile: nothing is stored."""
     values = {

@@ -1,10 +1,10 @@
 """What changed in a dataset, as the database itself can tell: fingerprints of buckets of rows.
 
-PostgreSQL table        count and sum of a hash of xmin, the transaction that wrote the row: every write is seen, also one
-                        that leaves every column as it was. VACUUM FULL or a restore may change it, which only costs.
+PostgreSQL table        count and sum of a hash of xmin, the transaction that wrote the row: every write is seen, also
+                        one that leaves every column as it was. VACUUM FULL or a restore may change it, harmlessly.
 PostgreSQL view, query  count and sum of a hash of the columns read
-MySQL, MariaDB          count and sum of a CRC-32 of the columns read: with a sum, unlike XOR, a change of all rows shows
-SQLite                  the same with BLAKE2 in this process; SQLite has no hash function
+MySQL, MariaDB          count and sum of a CRC-32 of the columns read; a sum shows what XOR hides, a change of all rows
+SQLite                  the same with BLAKE2 in this process, for SQLite has no hash function
 """
 
 import hashlib

@@ -1,6 +1,18 @@
 """Audit runs, the differences they found, and what the last proven one leaves for the next."""
 
-from sqlalchemy import BigInteger, Boolean, Column, Float, ForeignKey, Index, Integer, String, Table, Text, UniqueConstraint
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
 
 from tillwatch.store.tables.base import metadata
 from tillwatch.store.types import DecimalText, JsonDocument, RowId, UtcDateTime

@@ -1,0 +1,265 @@
+"""How one run proves its audit: ask both sides what they can tell, choose, and say what the run leaves for the next."""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from functools import partial
+
+from tillwatch.audit import buckets, plan, tiers
+from tillwatch.audit.compare import Strategy, Stream, Task
+from tillwatch.audit.declare import Declared
+from tillwatch.audit.incremental import Delta, Fingerprint
+from tillwatch.audit.reading import SIDES
+from tillwatch.audit.rows import decode_key
+from tillwatch.audit.spill import Stand
+from tillwatch.audit.tiers import Facts, Impossible, SideFacts, Tier, Words
+from tillwatch.model.proof import Bucket, Mark, Proof, SideProof
+from tillwatch.sources.changes import Changes, ChangeSupport, Slices
+
+#: Keys kept that did not agree at every look; with more of them a delta run reads everything instead.
+MAX_KNOWN = 5_000
+#: How far the clock of a system that cannot name its newest change may be from ours.
+CLOCK_ALLOWANCE = timedelta(minutes=5)
+
+
+@dataclass(kw_only=True)
+class Approach:
+    """One run's. `choose` before reading, `proof` after a run that proved something."""
+
+    task: Task
+    #: The last good state, None when there is none.
+    memory: Proof | None
+    #: The strategy asked for this one run; empty = as declared.
+    asked: str = ""
+    now: datetime
+    reason: Words = field(default_factory=dict)
+    _supports: Mapping[str, ChangeSupport] = field(default_factory=dict)
+    _newest: dict[str, datetime | None] = field(default_factory=lambda: dict.fromkeys(SIDES))
+    _marks: Mapping[str, Mapping[str, Mark]] = field(default_factory=dict)
+    _prefix: int = 0
+    _strategy: Strategy | None = None
+
+    def choose(self) -> plan.Choice:
+        """Raises SideFault when a side cannot answer, Impossible when what was asked for cannot be done."""
+        self._ask_support()
+        facts = self._facts()
+        decision = tiers.decide(facts)
+        self.reason = decision.reason
+        if self._remembers(facts):
+            self._ask_newest(facts)
+        if decision.tier is Tier.DELTA:
+            return self._chosen(self._delta(), decision.reason)
+        if decision.tier is Tier.FINGERPRINT:
+            assert self.memory is not None
+            self._ask_marks(self.memory.prefix)
+            return self._chosen(self._fingerprint(), decision.reason)
+        if self._remembers(facts) and len(self._supports) == len(SIDES):
+            self._ask_marks(self._cut())
+        return self._full(decision)
+
+    def proof(self, run: int, strategy: str) -> Proof:
+        """What this run, proven by `strategy`, leaves. Asked for after the suspects have settled."""
+        declared, reads = self.task.declared, self.task.sides.reads
+        known = self._known()
+        sides = {
+            side: SideProof(
+                rows=reads[side].rows,
+                basis=self._supports[side].basis if self._marks else "",
+                newest_change=self._newest[side],
+            )
+            for side in SIDES
+        }
+        if strategy == Tier.DELTA:
+            assert self.memory is not None
+            kept = {side: replace(sides[side], basis=self._before(side).basis) for side in SIDES}
+            return replace(
+                self.memory,
+                run=run,
+                proven_at=self.now,
+                deltas=self.memory.deltas + 1,
+                left=kept["left"],
+                right=kept["right"],
+                known=known,
+            )
+        by_marks = strategy == Tier.FINGERPRINT
+        return Proof(
+            audit=declared.spec.id,
+            run=run,
+            signature=signature(declared),
+            proven_at=self.now,
+            full_at=self.memory.full_at if by_marks and self.memory is not None else self.now,
+            swept_at=self.now,
+            left=sides["left"],
+            right=sides["right"],
+            # A digest does not show every key to us.
+            exact_keys=strategy != Tier.DIGEST and all(read.exact_keys for read in reads.values()),
+            prefix=self._prefix if self._marks else 0,
+            buckets=self._proven(by_marks) if self._marks else {},
+            known=known,
+        )
+
+    def _ask_support(self) -> None:
+        spec, fields = self.task.declared.spec, self._columns()
+        sources = {side: self.task.sides.sources[side] for side in SIDES}
+        count = self.memory is None
+        questions = {
+            side: partial(source.change_support, getattr(spec, side).dataset, fields[side], count=count)
+            for side, source in sources.items()
+            if source.capabilities.changes and isinstance(source, Changes)
+        }
+        if questions:
+            self._supports = self.task.sides.ask(questions, "asking what each side can tell of its changes")
+
+    def _facts(self) -> Facts:
+        spec = self.task.declared.spec
+        sides = {side: self._side_facts(side) for side in SIDES}
+        return Facts(
+            declared=spec.strategy,
+            asked=self.asked,
+            changed_by=spec.changed_by,
+            full_every=spec.full_every,
+            verify_share=spec.verify_share,
+            signature=signature(self.task.declared),
+            left=sides["left"],
+            right=sides["right"],
+            proof=self.memory,
+            now=self.now,
+        )
+
+    def _side_facts(self, side: str) -> SideFacts:
+        source, read = self.task.sides.sources[side], self.task.sides.reads[side]
+        support = self._supports.get(side)
+        change_field = support.change_field if support is not None else ""
+        if support is None and self._wants_delta() and source.capabilities.since:
+            described = self.task.sides.ask({side: source.describe}, f"asking {read} for its change field")[side]
+            if read.dataset in described.datasets:
+                change_field = described.datasets[read.dataset].change_field
+        if not (source.capabilities.since and source.capabilities.keys):
+            change_field = ""
+        return SideFacts(where=str(read), support=support, change_field=change_field)
+
+    def _wants_delta(self) -> bool:
+        spec = self.task.declared.spec
+        return bool(spec.changed_by) or Tier.DELTA in (spec.strategy, self.asked)
+
+    def _remembers(self, facts: Facts) -> bool:
+        """Whether marks and dates are worth asking for: a small audit is read whole each time."""
+        return bool(self.asked or facts.declared != "auto" or facts.changed_by or not tiers.small(facts))
+
+    def _ask_newest(self, facts: Facts) -> None:
+        spec = self.task.declared.spec
+        questions = {}
+        for side, about in (("left", facts.left), ("right", facts.right)):
+            source = self.task.sides.sources[side]
+            if not about.change_field:
+                continue
+            if isinstance(source, Changes):
+                dataset = getattr(spec, side).dataset
+                questions[side] = partial(source.newest_change, dataset, until=self.now)
+            else:
+                self._newest[side] = self.now - CLOCK_ALLOWANCE
+        if questions:
+            self._newest.update(self.task.sides.ask(questions, "asking each side for its newest change"))
+
+    def _cut(self) -> int:
+        """Where to cut keys into buckets: as before while that is known, else by a sample of the left side's keys."""
+        if self.memory is not None and self.memory.prefix and self.memory.signature == signature(self.task.declared):
+            return self.memory.prefix
+        source = self.task.sides.sources["left"]
+        assert isinstance(source, Changes)
+        rows = self._supports["left"].rows
+        if rows is None:
+            rows = self.memory.left.rows if self.memory is not None else buckets.SAMPLE_KEYS
+        dataset, names = self.task.declared.spec.left.dataset, self.task.declared.key_names
+        share = min(1.0, buckets.SAMPLE_KEYS / max(1, rows))
+        question = partial(source.sample_keys, dataset, names, share=share)
+        sample = self.task.sides.ask({"left": question}, "looking at the keys of the left side")["left"]
+        return buckets.prefix_for(sample, rows)
+
+    def _ask_marks(self, prefix: int) -> None:
+        """Before anything is read: a row that changes in between then makes its mark stale, never its proof wrong."""
+        spec, fields = self.task.declared.spec, self._columns()
+        slices = Slices(key=self.task.declared.key_names, prefix=prefix)
+        questions = {}
+        for side in SIDES:
+            source = self.task.sides.sources[side]
+            assert isinstance(source, Changes)
+            questions[side] = partial(source.fingerprints, getattr(spec, side).dataset, fields[side], slices)
+        self._marks = self.task.sides.ask(questions, "asking both sides which rows changed")
+        self._prefix = prefix
+
+    def _columns(self) -> dict[str, list[str]]:
+        """Everything an audit reads of each side, sorted out of its keys, fields and context."""
+        declared = self.task.declared
+        common = [rule.name for rule in (*declared.key, *declared.fields)]
+        return {
+            "left": [*common, *(rule.name for rule in declared.left_context)],
+            "right": [*common, *(rule.name for rule in declared.right_context)],
+        }
+
+    def _fingerprint(self) -> Fingerprint:
+        assert self.memory is not None
+        return Fingerprint(
+            known=self.memory.buckets,
+            left=self._marks["left"],
+            right=self._marks["right"],
+            prefix=self._prefix,
+            verify_share=self.task.declared.spec.verify_share,
+        )
+
+    def _delta(self) -> Delta:
+        assert self.memory is not None
+        assert self.memory.known is not None
+        since = {}
+        for side in SIDES:
+            newest = self._before(side).newest_change
+            assert newest is not None
+            since[side] = newest
+        rows = {side: self._before(side).rows for side in SIDES}
+        return Delta(since=since, known=self.memory.known, rows=rows)
+
+    def _before(self, side: str) -> SideProof:
+        assert self.memory is not None
+        return self.memory.left if side == "left" else self.memory.right
+
+    def _full(self, decision: tiers.Decision) -> plan.Choice:
+        sources = self.task.sides.sources
+        choice = plan.choose(self.task.declared, sources["left"], sources["right"])
+        if decision.tier is Tier.STREAM:
+            return self._chosen(Stream(), decision.reason)
+        if decision.tier is Tier.DIGEST and choice.strategy.name != Tier.DIGEST:
+            if self.asked:
+                raise Impossible(f"strategy 'digest' cannot prove this audit now: {choice.reason}")
+            choice = replace(choice, reason=f"digest is not possible: {choice.reason}")
+        self._strategy = choice.strategy
+        return replace(choice, reason=f"{decision.reason['en']}; {choice.reason}")
+
+    def _chosen(self, strategy: Strategy, reason: Words) -> plan.Choice:
+        self._strategy = strategy
+        return plan.Choice(strategy=strategy, reason=reason["en"])
+
+    def _proven(self, by_marks: bool) -> dict[str, Bucket]:
+        read = self._strategy.read if by_marks and isinstance(self._strategy, Fingerprint) else None
+        differing = {buckets.bucket_of(tuple(key.values()), self._prefix) for key in self._suspects()}
+        before = self.memory.buckets if by_marks and self.memory is not None else {}
+        return buckets.proven(
+            before, self._marks["left"], self._marks["right"], read=read, differing=differing, at=self.now
+        )
+
+    def _known(self) -> tuple[Mapping[str, str], ...] | None:
+        spill = self.task.spill
+        return None if sum(map(spill.count, Stand)) > MAX_KNOWN else tuple(self._suspects())
+
+    def _suspects(self) -> Iterator[dict[str, str]]:
+        """Keys that differed at any look of this run: one that was cleared may only have been on its way."""
+        for stand in Stand:
+            for pair in self.task.spill.suspects(stand):
+                yield decode_key(self.task.declared, pair.key)
+
+
+def signature(declared: Declared) -> str:
+    """Of everything that decides whether two rows are equal."""
+    spec = declared.spec
+    meant = repr((spec.left, spec.right, declared.key, declared.fields, declared.left_context, declared.right_context))
+    return hashlib.sha256(meant.encode()).hexdigest()[:16]
