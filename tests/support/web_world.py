@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from tillwatch.alerting.ingest import IngestReceipt
 from tillwatch.alerting.silences import Draft, NoSuchSilence
@@ -124,6 +125,10 @@ class World:
     def latest_audits(self) -> Mapping[str, AuditReport]:
         self.ask()
         return {report.audit: report for _, report in sorted(self.reports.items())}
+
+    def oldest_verified(self) -> Mapping[str, datetime]:
+        self.ask()
+        return {report.audit: report.started_at for _, report in sorted(self.reports.items())}
 
     def audit_reports(self, *, audit: str | None = None, limit: int) -> Sequence[AuditReport]:
         self.ask()

@@ -211,7 +211,7 @@ def _incident_rounds(app: App) -> Run:
     def work() -> None:
         app.ingest.lapse()
         app.desk.tick(app.clock.now())
-        gauges.show(app.database, app.config, app.metrics)
+        gauges.show(app.database, app.config, app.metrics, app.clock.now())
 
     return rounds("incidents", work, every_seconds=TICK_SECONDS, clock=app.clock, metrics=app.metrics)
 

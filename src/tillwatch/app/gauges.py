@@ -1,9 +1,11 @@
 """Numbers that are counted from the store, not as things happen: what waits for people, what is refused."""
 
+from datetime import datetime
+
 from tillwatch.clock import Clock
 from tillwatch.config.declared import ChainConfig
 from tillwatch.metrics import Metrics
-from tillwatch.store import breakers, runs
+from tillwatch.store import breakers, proofs, runs
 from tillwatch.store.db import Database
 
 
@@ -13,12 +15,18 @@ def read_successfully(metrics: Metrics, clock: Clock) -> None:
     metrics.set("tillwatch_config_last_reload_timestamp_seconds", clock.now().timestamp())
 
 
-def show(database: Database, config: ChainConfig, metrics: Metrics) -> None:
+def show(database: Database, config: ChainConfig, metrics: Metrics, now: datetime) -> None:
     """Every series is set every time, so that a zero is a zero and not a series that is missing."""
     with database.read() as connection:
         waiting = runs.waiting(connection)
+        verified = proofs.oldest_verified(connection)
         refused = {breaker.system for breaker in breakers.list_open(connection)}
     for state, count in waiting.items():
         metrics.set("tillwatch_runbook_runs_waiting", count, state=state.value)
     for system in config.systems:
         metrics.set("tillwatch_source_breaker_open", system.id in refused, system=system.id)
+    for audit in config.audits:
+        # One that was never proven has no series: nothing is known, not even for how long.
+        if audit.id in verified:
+            seconds = (now - verified[audit.id]).total_seconds()
+            metrics.set("tillwatch_audit_oldest_verified_seconds", seconds, audit=audit.id)

@@ -16,6 +16,9 @@ def finished(metrics: Metrics, report: AuditReport, declared: Declared, config: 
     metrics.inc("tillwatch_audit_runs_total", audit=report.audit, verdict=report.verdict.value)
     metrics.set("tillwatch_audit_duration_seconds", report.seconds, audit=report.audit)
     settling(metrics, report, declared, config)
+    rows, seconds = report.evidence.get("rows_read"), report.evidence.get("compare_seconds")
+    if isinstance(rows, int) and isinstance(seconds, float) and rows and seconds:
+        metrics.set("tillwatch_audit_rows_per_second", rows / seconds, audit=report.audit)
     if report.verdict in {Verdict.CLEAN, Verdict.DRIFT}:
         conclusive(metrics, report, declared, config)
     if report.verdict in {Verdict.CLEAN, Verdict.DRIFT, Verdict.SYNC_LAG}:

@@ -1,6 +1,7 @@
 """The questions of the pages, answered by the store: one short read transaction each."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 from tillwatch.model.alert import Episode
 from tillwatch.model.audit import AuditReport, Difference, DifferenceKind
@@ -8,7 +9,7 @@ from tillwatch.model.incident import Incident, TimelineEntry
 from tillwatch.model.notice import DeliveryRecord
 from tillwatch.model.probe import ProbeResult, ProbeState
 from tillwatch.model.runbook import Run
-from tillwatch.store import alerts, audits, incidents, outbox, probes, revision, runs
+from tillwatch.store import alerts, audits, incidents, outbox, probes, proofs, revision, runs
 from tillwatch.store.db import Database
 
 #: Alerts answered at once by Alertmanager's API; a chain with more has one problem, not ten thousand.
@@ -70,6 +71,10 @@ class StoreRecords:
     def latest_audits(self) -> Mapping[str, AuditReport]:
         with self._database.read() as connection:
             return audits.latest(connection)
+
+    def oldest_verified(self) -> Mapping[str, datetime]:
+        with self._database.read() as connection:
+            return proofs.oldest_verified(connection)
 
     def audit_reports(self, *, audit: str | None = None, limit: int) -> Sequence[AuditReport]:
         with self._database.read() as connection:

@@ -73,6 +73,7 @@ def audit_report(report: AuditReport) -> Document:
         "value_at_risk": str(report.value_at_risk),
         "differences": [difference(item) for item in report.differences],
         "strategy": report.strategy,
+        "strategy_reason": report.strategy_reason,
         "bytes_read": report.bytes_read,
         "seconds": report.seconds,
         "started_at": instant(report.started_at),

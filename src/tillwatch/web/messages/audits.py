@@ -16,6 +16,11 @@ MESSAGES: Mapping[str, Text] = {
     "audits.history": Text("Earlier runs", "历次运行"),
     "audits.audit": Text("Audit", "对账"),
     "audits.sides": Text("Compares", "比较"),
+    "audits.verified": Text("All rows looked at since", "全部行核对于"),
+    "audits.verified_hint": Text(
+        "The row looked at longest ago was read then; later runs read only what changed.",
+        "最久未核对的行在那时读取过；之后的运行只读取有变化的行。",
+    ),
     "audits.latest": Text("Latest result", "最近结果"),
     "audit.clean": Text("Both sides agree on all {rows} rows.", "两边 {rows} 行全部一致。"),
     "audit.drift": Text("{n} rows differ.", "{n} 行存在差异。"),

@@ -29,6 +29,7 @@ def listed(request: Request, pages: PagesHere) -> Response:
     ]
     values = {
         "audits": sorted(audits, key=lambda item: item[1].level.rank),
+        "verified": services.records.oldest_verified(),
         "names": audit_names(services.config, reader.t),
         "systems": system_names(services.config, reader.t),
         "history": services.records.audit_reports(limit=RUNS_SHOWN),
