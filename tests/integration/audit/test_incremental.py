@@ -224,7 +224,7 @@ def test_what_cannot_be_proven_is_refused_before_there_is_a_run(sides: TwoSides)
 def test_a_promise_makes_deltas_of_an_audit_that_cannot_tell_otherwise(proven: TwoSides) -> None:
     proven.spec = audit(strategy="delta")
     assert proven.run().strategy == "delta"
-    proven.spec = audit(strategy="delta", changed_by="modified")
+    proven.spec = audit(strategy="delta", changed_by="note")
     report = proven.run()
     assert report.strategy == "stream"
-    assert "tells changes by 'updated_at', not by 'modified'" in report.strategy_reason
+    assert "tells changes by 'updated_at', not by 'note'" in report.strategy_reason
