@@ -29,10 +29,13 @@ READ_SECONDS = 0.5
 
 @dataclass
 class Traffic:
-    """Every write of two and a half minutes. `lag` is drawn for each."""
+    """Every write of two and a half minutes. `lag` is drawn for each; from `stalled` on nothing arrives any more."""
 
     seed: int
     lag: tuple[float, float] = (1.0, 2.0)
+    stalled: float = SECONDS
+    #: False for a right side that is never wrong, only behind.
+    wrong: bool = True
     left: dict[str, list[tuple[float, State]]] = field(default_factory=lambda: defaultdict(list))
     right: dict[str, list[tuple[float, State]]] = field(default_factory=lambda: defaultdict(list))
     planted: set[str] = field(default_factory=set)
@@ -44,7 +47,8 @@ class Traffic:
         self._busy()
         self._toggling()
         self._hot()
-        self._lost()
+        if self.wrong:
+            self._lost()
 
     def state(self, side: str, key: str, moment: float) -> State:
         log = self.left[key] if side == "left" else self.right[key]
@@ -59,6 +63,8 @@ class Traffic:
         self.writes += 1
         self.left[key].append((moment, None if quantity is None else (quantity, moment)))
         arrival = moment + self._random.uniform(*self.lag)
+        if arrival >= self.stalled:
+            return
         if self.right[key]:
             arrival = max(arrival, self.right[key][-1][0])
         self.right[key].append((arrival, None if quantity is None else (quantity + wrong, moment)))
@@ -71,7 +77,7 @@ class Traffic:
         """Nobody writes these. Eight of them are wrong: changed, missing and extra."""
         for number in range(QUIET):
             self._both(f"Q{number:04}", number)
-        for number, key in enumerate(self._random.sample(sorted(self.left), 8)):
+        for number, key in enumerate(self._random.sample(sorted(self.left), 8 if self.wrong else 0)):
             self.planted.add(key)
             if number < 4:
                 self.right[key] = [(-1e6, (99_999, -1e6))]
@@ -114,7 +120,7 @@ class Traffic:
     def _hot(self) -> None:
         """Written several times a second, a new value each time. Half of them are wrong on the right, for ever."""
         for number in range(HOT):
-            key, wrong = f"H{number:04}", 1_000_000 if number % 2 else 0
+            key, wrong = f"H{number:04}", 1_000_000 if self.wrong and number % 2 else 0
             self._both(key, 0)
             if wrong:
                 self.planted.add(key)

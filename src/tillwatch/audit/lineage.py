@@ -45,6 +45,7 @@ class Trail:
 
     left: list[Held] = field(default_factory=list)
     left_mark: str | None = None
+    #: Looks since they became closer together.
     looks: int = 0
     #: When the first look was.
     begun: float = 0.0
@@ -60,6 +61,11 @@ class Trail:
     def too_fast(self) -> bool:
         """The left moves faster than we look, so most of what it held was missed."""
         return self.looks >= 4 and self.same < MIN_SAME_SHARE * (self.looks - 1)
+
+    def look_faster(self) -> None:
+        """From here on looks are closer together: what was missed before must not count against the right side."""
+        self.looks, self.same = 0, 0
+        self.strangers.clear()
 
     def see(self, pair: Pair, rules: Rules, difference: Difference, now: float) -> Followed:
         """One more look."""
@@ -78,7 +84,7 @@ class Trail:
 
     def _note(self, pair: Pair, rules: Rules, now: float) -> None:
         left, right = mark(pair.left, rules), mark(pair.right, rules)
-        if not self.looks:
+        if self.left_mark is None:
             self.begun = now
         self.looks += 1
         if left == self.left_mark:

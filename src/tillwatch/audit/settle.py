@@ -26,6 +26,7 @@ from tillwatch.audit.suspects import (
     LAG_FACTOR,
     MAX_STRETCH,
     SLACK,
+    Horizon,
     Rules,
     Settled,
     Standing,
@@ -51,8 +52,6 @@ FOLLOW_WINDOWS = 4
 FOLLOW_LOOKS_PER_WINDOW = 16
 MAX_FOLLOW_LOOKS_PER_WINDOW = 64
 LOOKS_PER_PACE = 8
-#: A row may be called late and not lost for so many windows after it was written, as long as nothing newer arrived.
-MAX_LATE_WINDOWS = 10
 #: Longest sleep between two looks at the deadline and a request to stop.
 SLEEP_SECONDS = 0.5
 #: Fraction of the golden ratio: spreads looks so that no rhythm of the data can hide behind theirs.
@@ -108,12 +107,12 @@ def settle(
         window=window_seconds(window.total_seconds(), measured_lag), versioned=task.declared.version is not None
     )
     work = _Work(task, window.total_seconds(), rules, ledger or Forgetful())
-    arrived = _arrived(task) if read_at else None
-    work.take_over()
+    horizon = _horizon(task, read_at, rules) if read_at else None
+    work.take_over(horizon)
     work.windows()
     work.follow()
-    if read_at and arrived:
-        work.excuse(read_at, arrived)
+    if horizon:
+        work.excuse(horizon)
     work.save()
     return work.outcome
 
@@ -127,16 +126,21 @@ class _Work:
         self._difference = Difference(task.declared.fields)
         self._waited = 0.0
         self._looks = 0
+        #: When the newest row was written that was seen to arrive.
+        self._arrived: datetime | None = None
         self.outcome = Outcome(window=rules.window, strength=rules.strength)
 
-    def take_over(self) -> None:
+    def take_over(self, horizon: Horizon | None) -> None:
         """Note every suspect, those of an earlier run with the time they have stood still already."""
         now = self._clock.monotonic()
         kept = {one.key.encode(): standing(one, self._clock) for one in self._ledger.load()}
         self.outcome.carried = len(kept)
+        oldest = 0.0
         for pair, _ in self._spill.standings(Stand.PENDING):
-            fresh = begin(pair, self._rules, now)
+            age = horizon.overdue(_written(self._task, pair.left)) if horizon and horizon.behind else 0.0
+            oldest = max(oldest, age)
             if (old := kept.pop(pair.key, None)) is None:
+                fresh = replace(begin(pair, self._rules, now), overdue=bool(age))
                 self._spill.suspect(pair, Stand.PENDING, fresh.to_bytes())
                 continue
             # Nobody looked while no run was alive, however long that was: it counts as one window at most.
@@ -147,6 +151,7 @@ class _Work:
             for key, old in kept.items():
                 self._spill.suspect(Pair(key=key, left=None, right=None), Stand.PENDING, old.to_bytes())
             self._look()
+        self._stretch(oldest, now)
         self.save()
 
     def windows(self) -> None:
@@ -198,6 +203,8 @@ class _Work:
                 self._followed(pair, noted, trail.see(pair, rules, self._difference, now))
             if number % LOOKS_PER_PACE == 0 and any(trail.too_fast for trail in trails.values()):
                 spacing = max(spacing / 2, rules.window / MAX_FOLLOW_LOOKS_PER_WINDOW)
+                for trail in trails.values():
+                    trail.look_faster()
 
     def _followed(self, pair: Pair, noted: bytes, found: Followed) -> None:
         stand = Stand.PENDING
@@ -217,16 +224,24 @@ class _Work:
                 pass
         self._spill.suspect(pair, stand, noted)
 
-    def excuse(self, read_at: datetime, arrived: datetime) -> None:
-        """When the sync is behind as a whole, a row that is newer than anything that arrived is late, not lost."""
-        window = timedelta(seconds=self._rules.window)
-        if read_at - arrived <= window:
+    def excuse(self, horizon: Horizon) -> None:
+        """When the sync is behind as a whole, also after what arrived while we waited, a row that may still be on its
+        way is late, not lost. A deleted row leaves no time behind: then it cannot be told whether its deletion is late
+        or lost."""
+        horizon = replace(horizon, arrived=max(horizon.arrived, self._arrived or horizon.arrived))
+        if not horizon.behind:
             return
-        for pair, noted in list(self._spill.standings(Stand.CONFIRMED)):
-            written = _written(self._task, pair.left)
-            if written and arrived < written and read_at - written <= MAX_LATE_WINDOWS * window:
+        extra: list[tuple[Pair, bytes]] = []
+        excused = 0
+        for pair, noted in self._spill.standings(Stand.CONFIRMED):
+            if pair.left is None:
+                extra.append((pair, noted))
+            elif horizon.on_its_way(_written(self._task, pair.left)):
+                excused += 1
                 self._spill.suspect(pair, Stand.LATE, noted)
                 self.outcome.is_late(pair.key)
+        for pair, noted in extra if excused else ():
+            self._spill.suspect(pair, Stand.PENDING, noted)
 
     def save(self) -> None:
         """Give what is undecided to the ledger."""
@@ -255,14 +270,15 @@ class _Work:
         """Keep where a suspect stands. Returns the lag of one that took longer than a window, else 0."""
         stands = {Settled.CLEARED: Stand.CLEARED, Settled.CONFIRMED: Stand.CONFIRMED, Settled.PENDING: Stand.PENDING}
         self._spill.suspect(pair, stands[settled], after.to_bytes())
+        if settled is Settled.CLEARED and (written := _written(self._task, pair.right, "right")):
+            self._arrived = max(written, self._arrived or written)
         if settled is not Settled.CLEARED or after.moved:
             return 0.0
         lag = now - after.first
         self.outcome.lags.append(lag)
-        if not after.windows:
-            return 0.0
-        self.outcome.is_late(pair.key)
-        return lag
+        if after.windows or after.overdue:
+            self.outcome.is_late(pair.key)
+        return lag if after.windows else 0.0
 
     def _stretch(self, lag: float, now: float) -> None:
         """The sync took longer than the window: what was confirmed under it is waited for again."""
@@ -305,8 +321,8 @@ class _Work:
                 raise SideFault(f"{task.sides.reads[side]} holds keys more than once: {shown}; make the key unique")
 
 
-def _arrived(task: Task) -> datetime | None:
-    """When the newest row was written that has arrived on the right; None when that is not known for certain."""
+def _horizon(task: Task, read_at: datetime, rules: Rules) -> Horizon | None:
+    """How far the sync has come; None when that is not known for certain."""
     if task.declared.version is None or not task.spill.count(Stand.PENDING):
         return None
     position = _position(task, "right")
@@ -314,11 +330,14 @@ def _arrived(task: Task) -> datetime | None:
         return None
     rows, newest = task.spill.newest("right", position)
     # A strategy that read a part of the rows cannot say what the newest one is.
-    return _moment(newest) if rows and rows == task.sides.right.rows else None
+    if not rows or rows != task.sides.right.rows or (arrived := _moment(newest)) is None:
+        return None
+    return Horizon(read_at=read_at, arrived=arrived, window=timedelta(seconds=rules.window))
 
 
-def _written(task: Task, half: Half | None) -> datetime | None:
-    position = _position(task, "left")
+def _written(task: Task, half: Half | None, side: str = "left") -> datetime | None:
+    """When a row was written, when its change column is a time."""
+    position = _position(task, side)
     if half is None or position is None:
         return None
     cell = orjson.loads(half.context)[position]

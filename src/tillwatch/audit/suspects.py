@@ -14,6 +14,7 @@ If a correct sync applies every change within the window, no row it is still wor
 import enum
 import hashlib
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
 import orjson
 
@@ -26,6 +27,8 @@ SLACK = 0.001
 LAG_FACTOR = 1.5
 #: A window is at most so many declared ones: after an outage an audit must not wait for hours, it says `sync_lag`.
 MAX_STRETCH = 10
+#: A row is called late and not lost for so many windows after it was written at most.
+MAX_LATE_WINDOWS = 10
 
 
 class Settled(enum.StrEnum):
@@ -67,14 +70,16 @@ class Standing:
     right: str = ""
     #: A side moved since, or a run before this one saw it first: then its time says nothing of the sync's lag.
     moved: bool = False
+    #: It was older than a window when it was found, and nothing a window newer had arrived: the sync is behind.
+    overdue: bool = False
 
     def to_bytes(self) -> bytes:
-        return orjson.dumps([self.first, self.since, self.windows, self.left, self.right, self.moved])
+        return orjson.dumps([self.first, self.since, self.windows, self.left, self.right, self.moved, self.overdue])
 
     @classmethod
     def from_bytes(cls, stored: bytes) -> "Standing":
-        first, since, windows, left, right, moved = orjson.loads(stored)
-        return cls(first=first, since=since, windows=windows, left=left, right=right, moved=moved)
+        first, since, windows, left, right, moved, overdue = orjson.loads(stored)
+        return cls(first=first, since=since, windows=windows, left=left, right=right, moved=moved, overdue=overdue)
 
 
 def mark(half: Half | None, rules: Rules) -> str:
@@ -106,6 +111,35 @@ def judge(
         standing = replace(standing, since=now, windows=standing.windows + 1)
     confirmed = standing.windows >= rules.windows_needed
     return Settled.CONFIRMED if confirmed else Settled.PENDING, standing
+
+
+@dataclass(frozen=True, kw_only=True)
+class Horizon:
+    """How far the sync had come when the sides were read: `arrived` is when the newest row was written that had reached
+    the right. A row may be overtaken by others within a window, not by more."""
+
+    read_at: datetime
+    arrived: datetime
+    window: timedelta
+
+    @property
+    def behind(self) -> bool:
+        return self.read_at - self.arrived > self.window
+
+    def on_its_way(self, written: datetime | None) -> bool:
+        """Whether a row written then may still be travelling: the sync is behind, and nothing much newer has arrived.
+
+        Not for ever: where little is written, one lost row looks exactly like this.
+        """
+        if written is None or not self.behind:
+            return False
+        return written > self.arrived - self.window and self.read_at - written <= MAX_LATE_WINDOWS * self.window
+
+    def overdue(self, written: datetime | None) -> float:
+        """How many seconds old a row on its way is, when that is more than a window; else 0."""
+        if written is None or not self.on_its_way(written) or self.read_at - written <= self.window:
+            return 0.0
+        return (self.read_at - written).total_seconds()
 
 
 def window_seconds(settle: float, measured_lag: float) -> float:

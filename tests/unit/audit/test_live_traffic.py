@@ -53,3 +53,50 @@ def test_of_live_traffic_exactly_what_is_wrong_is_confirmed(seed: int, changed_b
     assert isinstance(cleared, int)
     assert suspects > 100
     assert cleared > 80
+
+
+@pytest.mark.parametrize("changed_by", ["changed_at", ""])
+@pytest.mark.parametrize("seed", range(2))
+def test_a_sync_slower_than_the_window_lags_and_loses_nothing(seed: int, changed_by: str) -> None:
+    report = audited(Traffic(seed, lag=(5.0, 7.0), wrong=False), changed_by=changed_by)
+    assert (report.verdict, report.differences, report.unsettled) == (Verdict.SYNC_LAG, (), 0)
+    assert report.late > 50
+    assert report.evidence["late_keys"]
+
+
+def test_what_is_lost_is_found_although_the_sync_is_slower_than_the_window() -> None:
+    traffic = Traffic(0, lag=(5.0, 7.0))
+    report = audited(traffic, changed_by="changed_at")
+    assert {row.key["sku"] for row in report.differences} == traffic.planted
+    assert report.verdict is Verdict.DRIFT
+    assert report.late > 50
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_sync_that_stands_still_is_told_from_loss_by_the_change_column(seed: int) -> None:
+    report = audited(Traffic(seed, stalled=14.0, wrong=False), changed_by="changed_at")
+    assert (report.verdict, report.differences) == (Verdict.SYNC_LAG, ())
+    assert report.late > 300
+
+
+def test_what_is_older_than_everything_that_arrived_is_lost_although_the_sync_stands_still() -> None:
+    traffic = Traffic(0, stalled=14.0)
+    confirmed = {row.key["sku"] for row in audited(traffic, changed_by="changed_at").differences}
+    assert confirmed < traffic.planted
+    assert len([key for key in confirmed if key.startswith(("Q", "L"))]) == len(confirmed) >= 10
+
+
+def test_a_measured_lag_widens_the_window_so_that_a_slow_sync_no_longer_lags() -> None:
+    report = audited(Traffic(1, lag=(3.0, 4.0), wrong=False), lag=4.0)
+    assert (report.verdict, report.late) == (Verdict.CLEAN, 0)
+    settle = report.evidence["settle"]
+    assert isinstance(settle, dict)
+    assert (settle["window_seconds"], settle["strength"]) == (6.0, "weak")
+
+
+def test_the_measured_lag_is_the_syncs_not_that_of_rows_that_are_written_again() -> None:
+    lag = audited(Traffic(2)).evidence["lag"]
+    assert isinstance(lag, dict)
+    assert lag["rows"] > 80
+    # Rows need one to two seconds; they are looked at every fourth of a window.
+    assert 1.0 < lag["p99"] <= 2.0 + 3.0 / 4
