@@ -59,6 +59,12 @@ class Cron:
         """The first matching minute strictly after `after`, in UTC."""
         return next(CronSim(self.expression, after.astimezone(self.zone))).astimezone(UTC)
 
+    def last_until(self, instant: datetime) -> datetime:
+        """The last matching minute at or before `instant`, in UTC."""
+        # The search goes back from what it is given and leaves that out.
+        beyond = instant.astimezone(self.zone).replace(second=0, microsecond=0) + timedelta(minutes=1)
+        return next(CronSim(self.expression, beyond, reverse=True)).astimezone(UTC)
+
 
 Schedule = Interval | Cron
 

@@ -10,6 +10,7 @@ from tillwatch.alerting.silences import Draft, NoSuchSilence
 from tillwatch.clock import ManualClock
 from tillwatch.config.declared import ChainConfig
 from tillwatch.errors import RefusedError, StoreError, UsageError
+from tillwatch.incident.muting import Muting
 from tillwatch.model.alert import Alert, Episode
 from tillwatch.model.audit import AuditReport, Difference, DifferenceKind
 from tillwatch.model.incident import Incident, IncidentState, TimelineEntry
@@ -209,6 +210,9 @@ class _Ingest(_Part):
 
 
 class _Desk(_Part):
+    def muting(self) -> Muting:
+        return Muting(silences=_Silences(self.world).active())
+
     def acknowledge(self, incident: int, actor: str) -> object:
         item = self.world.incident(incident)
         self.world.order("acknowledge", incident, actor)

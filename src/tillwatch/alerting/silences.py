@@ -1,7 +1,7 @@
 """Setting and ending silences, as Alertmanager does: what was in force is never rewritten, only ended and replaced."""
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -19,6 +19,8 @@ KEPT_AFTER_END = timedelta(hours=120)
 #: Every silence is checked against every alert; more of them than this is a script that runs wild.
 MAX_UNEXPIRED = 1_000
 MAX_LISTED = 10_000
+
+Recurring = Callable[[datetime], Sequence[Silence]]
 
 
 class NoSuchSilence(UsageError):
@@ -38,11 +40,12 @@ class Draft:
 
 
 class Silences:
-    """The silences of one store."""
+    """The silences of one store, and with them the declared maintenance windows that hold now (`recurring`)."""
 
-    def __init__(self, database: Database, *, clock: Clock) -> None:
+    def __init__(self, database: Database, *, clock: Clock, recurring: Recurring = lambda _now: ()) -> None:
         self._database = database
         self._clock = clock
+        self._recurring = recurring
 
     def set(self, draft: Draft, *, id: str = "") -> str:
         """Add a silence, or change the one with `id`; the id that holds from now on.
@@ -77,6 +80,8 @@ class Silences:
 
         def job(connection: Connection) -> None:
             before = store.find(connection, id)
+            if before is None and self._declared(id) is not None:
+                raise UsageError(f"{id} is a maintenance window of alerts/routes.yaml; change it there")
             if before is None:
                 raise NoSuchSilence(f"there is no silence {id}")
             store.put(connection, expired(before, self._clock.now()))
@@ -86,7 +91,7 @@ class Silences:
     def get(self, id: str) -> Silence:
         """Raises NoSuchSilence."""
         with self._database.read() as connection:
-            found = store.find(connection, id)
+            found = store.find(connection, id) or self._declared(id)
         if found is None:
             raise NoSuchSilence(f"there is no silence {id}")
         return found
@@ -95,11 +100,16 @@ class Silences:
         """All that are kept in Alertmanager's order: active (next to end first), pending (next to start), expired."""
         with self._database.read() as connection:
             found = store.listed(connection, limit=MAX_LISTED)
-        return in_order(found, self._clock.now())
+        now = self._clock.now()
+        return in_order([*found, *self._recurring(now)], now)
 
     def active(self) -> Sequence[Silence]:
+        now = self._clock.now()
         with self._database.read() as connection:
-            return store.active(connection, self._clock.now())
+            return [*store.active(connection, now), *self._recurring(now)]
+
+    def _declared(self, id: str) -> Silence | None:
+        return next((one for one in self._recurring(self._clock.now()) if one.id == id), None)
 
 
 def expired(silence: Silence, now: datetime) -> Silence:

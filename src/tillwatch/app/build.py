@@ -26,6 +26,7 @@ from tillwatch.clock import Clock, SystemClock
 from tillwatch.config.declared import ChainConfig
 from tillwatch.config.schema import Audit
 from tillwatch.errors import TillwatchError
+from tillwatch.incident import maintenance
 from tillwatch.incident.desk import IncidentDesk
 from tillwatch.metrics import Metrics
 from tillwatch.model.alert import EpisodeChange
@@ -167,7 +168,11 @@ def _wire(config: ChainConfig, clock: Clock, closing: ExitStack) -> App:
         sources=sources,
         notifiers=notifiers,
         ingest=ingest,
-        silences=Silences(database, clock=clock),
+        silences=Silences(
+            database,
+            clock=clock,
+            recurring=partial(maintenance.active, config.maintenance, config.chain.timezone),
+        ),
         desk=link.desk,
         probes=probes,
         audits=audits,

@@ -13,8 +13,10 @@ from tillwatch.config.schema import (
     Channel,
     Escalation,
     Heartbeat,
+    Inhibition,
     Interface,
     Listen,
+    Maintenance,
     Offender,
     Override,
     Person,
@@ -59,6 +61,8 @@ class ChainConfig:
     route: Route
     receivers: tuple[Receiver, ...] = ()
     heartbeats: tuple[Heartbeat, ...] = ()
+    inhibitions: tuple[Inhibition, ...] = ()
+    maintenance: tuple[Maintenance, ...] = ()
     people: tuple[Person, ...] = ()
     rotas: tuple[Rota, ...] = ()
     overrides: tuple[Override, ...] = ()

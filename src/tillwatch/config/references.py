@@ -40,6 +40,8 @@ DECLARED = {
     "audit": ("checks", "audits"),
     "receiver": ("routes", "receivers"),
     "heartbeat": ("routes", "heartbeats"),
+    "inhibition": ("routes", "inhibitions"),
+    "maintenance": ("routes", "maintenance"),
     "person": ("oncall", "people"),
     "rota": ("oncall", "rotas"),
     "escalation": ("oncall", "escalations"),

@@ -2,11 +2,12 @@
 
 from datetime import timedelta
 from typing import Annotated
+from zoneinfo import ZoneInfo
 
 from pydantic import Field as Key
 
 from tillwatch.config.strict import Strict
-from tillwatch.config.values import Duration, Every, Id, MatcherText, Reference, Text
+from tillwatch.config.values import CronText, Duration, Every, Id, LabelName, MatcherText, Reference, Text
 
 
 class Route(Strict):
@@ -44,3 +45,29 @@ class Heartbeat(Strict):
     system: Reference = ""
     interface: Reference = ""
     site: Reference = ""
+
+
+class Inhibition(Strict):
+    """While an alert fires that the source matchers match, those that the target matchers match are told to nobody.
+
+    Both must agree on the labels in `equal`; a label that neither has counts as agreed. Alertmanager's rule.
+    """
+
+    id: Id
+    name: Text = {}
+    source_matchers: Annotated[tuple[MatcherText, ...], Key(min_length=1)]
+    target_matchers: Annotated[tuple[MatcherText, ...], Key(min_length=1)]
+    equal: tuple[LabelName, ...] = ()
+
+
+class Maintenance(Strict):
+    """A silence that comes again and again: from every instant of `schedule`, for `duration`."""
+
+    id: Id
+    name: Text = {}
+    matchers: Annotated[tuple[MatcherText, ...], Key(min_length=1)]
+    schedule: CronText
+    duration: Annotated[Duration, Key(ge=timedelta(minutes=1), le=timedelta(days=7))]
+    #: The chain's when not given.
+    zone: ZoneInfo | None = None
+    comment: str = ""

@@ -26,6 +26,8 @@ from tillwatch.config.oncall import Rotation as Rotation
 from tillwatch.config.oncall import Step as Step
 from tillwatch.config.oncall import Target as Target
 from tillwatch.config.routes import Heartbeat as Heartbeat
+from tillwatch.config.routes import Inhibition as Inhibition
+from tillwatch.config.routes import Maintenance as Maintenance
 from tillwatch.config.routes import Receiver as Receiver
 from tillwatch.config.routes import Route as Route
 from tillwatch.config.strict import Strict as Strict
@@ -77,6 +79,8 @@ class RoutesFile(Strict):
     route: Route
     receivers: tuple[Receiver, ...] = ()
     heartbeats: tuple[Heartbeat, ...] = ()
+    inhibitions: tuple[Inhibition, ...] = ()
+    maintenance: tuple[Maintenance, ...] = ()
 
 
 class OncallFile(Strict):

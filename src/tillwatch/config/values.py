@@ -63,6 +63,12 @@ def _schedule(text: str) -> str:
     return text
 
 
+def _cron(text: str) -> str:
+    if text.startswith("@every"):
+        raise UsageError(f"'{text}' names no instants; write five cron fields such as 0 2 * * 0")
+    return text
+
+
 def _matcher(text: str) -> str:
     parse_matcher(text)
     return text
@@ -105,6 +111,12 @@ ScheduleText = Annotated[
     str,
     AfterValidator(_value(_schedule)),
     WithJsonSchema({"type": "string", "examples": ["*/15 * * * *", "@every 20s"]}),
+]
+#: A schedule that names instants, not an interval.
+CronText = Annotated[
+    ScheduleText,
+    AfterValidator(_value(_cron)),
+    WithJsonSchema({"type": "string", "examples": ["0 2 * * 0"]}),
 ]
 MatcherText = Annotated[str, AfterValidator(_value(_matcher))]
 Argv = tuple[Annotated[str, AfterValidator(_not_empty)], ...]

@@ -13,7 +13,9 @@ from sqlalchemy.exc import DBAPIError
 from tillwatch.clock import Clock
 from tillwatch.config.load import ChainConfig
 from tillwatch.incident import orders, state
+from tillwatch.incident.muting import Muting
 from tillwatch.incident.placement import Placement
+from tillwatch.incident.quieting import Quiet, concerned, muted_by
 from tillwatch.incident.state import Outcome, Setting
 from tillwatch.incident.telling import entry
 from tillwatch.incident.topology import Topology, depth
@@ -27,7 +29,6 @@ from tillwatch.oncall.duty import Duty
 from tillwatch.store import alerts, outbox, silences
 from tillwatch.store import incidents as store
 from tillwatch.store.db import Database
-from tillwatch.store.silences import Silence, silenced_by
 
 #: Reminders written in one transaction; the rest follows in the next round.
 MAX_REMINDED_AT_ONCE = 200
@@ -57,6 +58,7 @@ class IncidentDesk:
         metrics: Metrics | None = None,
     ) -> None:
         self._topology = Topology(config)
+        self._quiet = Quiet(config)
         self._language = "zh" if config.chain.locale.startswith("zh") else "en"
         self._clock = clock
         self._database = database
@@ -78,6 +80,7 @@ class IncidentDesk:
         2. Let each incident absorb its changes.
         3. Fold what the new situation explains, unfold what it no longer does.
         """
+        muting = self._quiet.muting(connection, now)
         by_component = {change.episode.id: self._component(change.episode) for change in changes}
         placement = Placement(
             connection, self._topology, changes, [by_component[one.episode.id] for one in changes], now
@@ -88,17 +91,20 @@ class IncidentDesk:
             if incident is not None:
                 attached = replace(change, episode=replace(change.episode, incident=incident))
                 by_incident.setdefault(incident, []).append(attached)
-        self._absorb(connection, by_incident, placement, now)
+        self._absorb(connection, by_incident, placement, muting, now)
         touched = {by_component[one.episode.id] for one in changes if one.kind is not ChangeKind.UPDATED}
         closed = any(change.kind is ChangeKind.RESOLVED for change in changes)
-        self._refold(connection, placement, touched, now, closed=closed)
-        self._mind_silences(connection, by_incident, placement.silences, now)
+        self._refold(connection, placement, touched, muting, now, closed=closed)
+        everything = self._quiet.decides(changes)
+        minded = [one.id for one in store.outlines(connection)] if everything else list(by_incident)
+        self._mind_silences(connection, minded, muting, now)
 
     def _absorb(
         self,
         connection: Connection,
         by_incident: Mapping[int, Sequence[EpisodeChange]],
         placement: Placement,
+        muting: Muting,
         now: datetime,
     ) -> None:
         begun = placement.unwritten()
@@ -110,7 +116,7 @@ class IncidentDesk:
         ever = alerts.count_of_incidents(connection, [id for id in older if not live[id]])
         outcomes = []
         for id, mine in by_incident.items():
-            setting = self._setting([*live[id], *(one.episode for one in mine)], placement.silences, now)
+            setting = self._setting([*live[id], *(one.episode for one in mine)], muting, now)
             outcome = state.absorb(known[id], live[id], mine, setting, ever=ever.get(id, 0))
             if any(change.kind is not ChangeKind.RESOLVED for change in mine):
                 outcome = self._with_runbooks(outcome, live[id], now)
@@ -120,12 +126,17 @@ class IncidentDesk:
         placement.attach(begun)
         self._tell(connection, outcomes, now)
 
+    def muting(self) -> Muting:
+        """What mutes just now, for those who show it."""
+        with self._database.read() as connection:
+            return self._quiet.muting(connection, self._clock.now())
+
     def tick(self, now: datetime) -> int:
         """Write the reminders that are due. Returns how many incidents were reminded of. Call it every few seconds."""
 
         def job(connection: Connection) -> tuple[int, Mapping[Severity, int], list[tuple[str, datetime]]]:
-            muting = silences.active(connection, now)
-            in_force = [(one.id, one.updated_at) for one in muting]
+            muting = self._quiet.muting(connection, now)
+            in_force = [(one.id, one.updated_at) for one in muting.silences]
             if in_force != self._minded:
                 everything = [one.id for one in store.outlines(connection)]
                 self._mind_silences(connection, everything, muting, now)
@@ -196,8 +207,9 @@ class IncidentDesk:
             outcome = decide(connection, incident, now)
             self._keep(connection, [outcome], now)
             if refold:
-                touched = {incident.component}
-                self._refold(connection, Placement(connection, self._topology, (), (), now), touched, now, closed=True)
+                muting = self._quiet.muting(connection, now)
+                placement = Placement(connection, self._topology, (), (), now)
+                self._refold(connection, placement, {incident.component}, muting, now, closed=True)
             return outcome.incident
 
         return self._database.write(job)
@@ -220,6 +232,7 @@ class IncidentDesk:
         connection: Connection,
         placement: Placement,
         touched: Collection[Component],
+        muting: Muting,
         now: datetime,
         *,
         closed: bool,
@@ -230,7 +243,7 @@ class IncidentDesk:
                 continue
             live = alerts.live_of_incidents(connection, [incident.id])[incident.id]
             reason = "it does not follow from the other incident any more"
-            outcome = state.unfold(incident, self._setting(live, placement.silences, now), reason)
+            outcome = state.unfold(incident, self._setting(live, muting, now), reason)
             self._keep(connection, [outcome], now)
 
     def _with_runbooks(self, outcome: Outcome, episodes: Sequence[Episode], now: datetime) -> Outcome:
@@ -246,27 +259,25 @@ class IncidentDesk:
             return replace(outcome, entries=(*outcome.entries, known)) if outcome.entries else outcome
         return replace(outcome, incident=replace(outcome.incident, runbooks=links))
 
-    def _mind_silences(
-        self, connection: Connection, ids: Collection[int], muting: Sequence[Silence], now: datetime
-    ) -> None:
+    def _mind_silences(self, connection: Connection, ids: Sequence[int], muting: Muting, now: datetime) -> None:
         """Incidents whose live alerts are all muted fall quiet; those that were quiet and have another one speak."""
         quiet = silences.quiet(connection)
-        for id in ids if muting else quiet.intersection(ids):
+        for id in concerned(quiet, ids, muting):
             incident = store.get(connection, id)
-            live = [one for one in store.episodes(connection, id) if one.is_live]
-            by = [silenced_by(muting, one.labels) for one in live]
-            muted = incident.state is not IncidentState.RESOLVED and all(by)
+            by = muted_by(muting, alerts.live(connection, id))
+            muted = incident.state is not IncidentState.RESOLVED and by is not None
             if muted and id not in quiet and incident.parent is None:
-                ids_of_silences = sorted({one for several in by for one in several})
-                self._keep(connection, [state.silence(incident, ids_of_silences, now)], now)
+                assert by is not None
+                self._keep(connection, [state.quiet(incident, now, silences=by[0], causes=by[1])], now)
                 silences.set_quiet(connection, id)
             elif not muted and id in quiet:
                 silences.set_heard(connection, [id])
+                live = alerts.live_of_incidents(connection, [id])[id]
                 if live and incident.parent is None:
                     self._keep(connection, [state.unsilence(incident, self._setting(live, muting, now))], now)
 
-    def _setting(self, episodes: Sequence[Episode], muting: Sequence[Silence], now: datetime) -> Setting:
-        muted = frozenset(one.id for one in episodes if silenced_by(muting, one.labels))
+    def _setting(self, episodes: Sequence[Episode], muting: Muting, now: datetime) -> Setting:
+        muted = frozenset(one.id for one in episodes if muting and muting.mutes(one.labels, one.fingerprint))
         listeners = self._listeners([one for one in episodes if one.id not in muted], now)
         return Setting(now=now, language=self._language, listeners=listeners, muted=muted, duty=self._duty)
 
@@ -306,7 +317,7 @@ class IncidentDesk:
             known = self._routes[key] = self._route(labels)
         return known
 
-    def _revive(self, connection: Connection, muting: Sequence[Silence], now: datetime) -> None:
+    def _revive(self, connection: Connection, muting: Muting, now: datetime) -> None:
         """The first look after a start: what the last process left waiting for nobody is told anew."""
         quiet = silences.quiet(connection)
         waiting = [one for one in store.forgotten(connection) if one.id not in quiet]

@@ -9,7 +9,7 @@ from tillwatch.incident import state
 from tillwatch.incident.topology import FOLDING, Topology
 from tillwatch.model.alert import Episode, EpisodeChange
 from tillwatch.model.incident import Component, Incident, Severity
-from tillwatch.store import alerts, silences
+from tillwatch.store import alerts
 from tillwatch.store import incidents as store
 
 #: So many incidents within STORM_WINDOW are more than people can read one by one: what comes on top is told as one.
@@ -33,8 +33,6 @@ class Placement:
         self._connection = connection
         self._topology = topology
         self._now = now
-        #: The silences in force during this transaction.
-        self.silences = silences.active(connection, now)
         concerned = set(components)
         concerned |= {above for one in tuple(concerned) for above in topology.dependencies(one)}
         concerned.add(topology.storm)

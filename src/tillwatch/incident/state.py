@@ -53,6 +53,7 @@ TIMELINE_KINDS: Mapping[str, tuple[str, ...]] = {
     "folded": ("parent", "component"),
     "unfolded": ("parent", "reason"),
     "silenced": ("silences",),
+    "inhibited": ("causes",),
     "unsilenced": (),
     "severity_adjusted": ("stated", "severity", "calendar"),
     "notified": ("notice", "receiver", "person", "channels", "not_before", "reason"),
@@ -172,12 +173,19 @@ def unfold(incident: Incident, setting: Setting, reason: str) -> Outcome:
     return Outcome(incident=told.incident, entries=(first, *told.entries), notices=told.notices)
 
 
-def silence(incident: Incident, silences: Sequence[str], now: datetime) -> Outcome:
-    """Every live alert is muted: what nobody has heard of is not told, what somebody has is not repeated."""
-    hushed = telling.hush(incident, now, "silenced")
-    entries = (entry(now, "silenced", silences=list(silences)), *hushed.entries)
-    quiet = replace(hushed.incident, version=incident.version + 1)
-    return Outcome(incident=quiet, entries=entries, withdrawn=hushed.withdrawn)
+def quiet(incident: Incident, now: datetime, *, silences: Sequence[str], causes: Sequence[str]) -> Outcome:
+    """Every live alert is muted: what nobody has heard of is not told, what somebody has is not repeated.
+
+    `silences` are ids, `causes` the names of alerts that explain these ones by a declared inhibition.
+    """
+    hushed = telling.hush(incident, now, "silenced" if silences else "another alert explains it")
+    entries = []
+    if silences:
+        entries.append(entry(now, "silenced", silences=list(silences)))
+    if causes:
+        entries.append(entry(now, "inhibited", causes=list(causes)))
+    after = replace(hushed.incident, version=incident.version + 1)
+    return Outcome(incident=after, entries=(*entries, *hushed.entries), withdrawn=hushed.withdrawn)
 
 
 def unsilence(incident: Incident, setting: Setting) -> Outcome:

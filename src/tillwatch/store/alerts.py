@@ -126,6 +126,26 @@ def active(connection: Connection, *, limit: int = 10_000) -> list[Episode]:
     )
 
 
+def firing(connection: Connection, names: Collection[str] | None, *, limit: int) -> list[Episode]:
+    """Alerts that fire, of these names (of any when None), the oldest first."""
+    query = select(episodes).where(_LIVE, episodes.c.state == AlertState.FIRING.value)
+    if names is not None:
+        query = query.where(episodes.c.alertname.in_(sorted(names)))
+    return _query(connection, query.order_by(episodes.c.id).limit(limit))
+
+
+def live(connection: Connection, incident: int) -> Iterable[Episode]:
+    """Every live alert of an incident, read in parts: whoever looks for one that is different may stop early."""
+    after = 0
+    while True:
+        query = select(episodes).where(episodes.c.incident == incident, episodes.c.id > after, _LIVE)
+        part = _query(connection, query.order_by(episodes.c.id).limit(_MAX_IN_ONE_STATEMENT))
+        yield from part
+        if len(part) < _MAX_IN_ONE_STATEMENT:
+            return
+        after = part[-1].id
+
+
 def latest(connection: Connection, *, limit: int, before: int | None = None) -> list[Episode]:
     """All episodes, newest first; `before` pages on from an id."""
     query = select(episodes).order_by(episodes.c.id.desc()).limit(limit)

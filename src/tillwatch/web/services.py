@@ -15,6 +15,7 @@ from tillwatch.alerting.ingest import IngestReceipt
 from tillwatch.alerting.silences import Draft
 from tillwatch.clock import Clock
 from tillwatch.config.declared import ChainConfig
+from tillwatch.incident.muting import Muting
 from tillwatch.model.alert import Alert, Episode
 from tillwatch.model.audit import AuditReport, Difference, DifferenceKind
 from tillwatch.model.incident import Incident, TimelineEntry
@@ -73,6 +74,7 @@ class Silences(Protocol):
 
 
 class IncidentDesk(Protocol):
+    def muting(self) -> Muting: ...
     def acknowledge(self, incident: int, actor: str) -> object: ...
     def note(self, incident: int, actor: str, text: str) -> object: ...
     def assign(self, incident: int, actor: str, assignee: str) -> object: ...

@@ -39,6 +39,13 @@ episodes = Table(
         sqlite_where=text("state != 'resolved'"),
         postgresql_where=text("state != 'resolved'"),
     ),
+    # The alerts that explain others are looked for by name.
+    Index(
+        "ix_episodes_live_name",
+        "alertname",
+        sqlite_where=text("state != 'resolved'"),
+        postgresql_where=text("state != 'resolved'"),
+    ),
     sqlite_autoincrement=True,
 )
 

@@ -15,7 +15,6 @@ from tillwatch.alerting.route import route
 from tillwatch.config.matcher import matches_all
 from tillwatch.metrics import ALERTMANAGER_VERSION
 from tillwatch.model.alert import AlertState, Episode
-from tillwatch.store.silences import silenced_by
 from tillwatch.web.api import documents
 from tillwatch.web.api.silences import Filters, parsed_filters
 from tillwatch.web.handling import BodyHere, ServicesHere, pages_of
@@ -59,15 +58,15 @@ def found(
     """What a client asked for, sorted by fingerprint: the query parameters of Alertmanager's lists of alerts."""
     matchers = parsed_filters(filters)
     wanted = parsed_filters([f"receiver=~{json.dumps(receiver, ensure_ascii=False)}"]) if receiver else []
-    muting = services.silences.active()
+    muting = services.desk.muting()
     episodes = [one for one in services.records.active_alerts() if one.state is not AlertState.RESOLVED]
     explained = _explained(services, episodes)
     shown = [
         Shown(
             episode=one,
             receivers=tuple(dict.fromkeys(told.receiver for told in route(one.labels, services.config.route))),
-            silenced_by=tuple(silenced_by(muting, one.labels)),
-            inhibited_by=explained.get(one.incident, ()),
+            silenced_by=tuple(muting.silencing(one.labels)),
+            inhibited_by=explained.get(one.incident) or tuple(muting.inhibiting(one.labels, one.fingerprint)),
         )
         for one in episodes
         if matches_all(matchers, one.labels)

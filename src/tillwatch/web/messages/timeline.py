@@ -16,6 +16,7 @@ MESSAGES: Mapping[str, Text] = {
     "timeline.folded": Text("Folded into incident {parent}, which explains it", "并入事件 {parent}，原因相同"),
     "timeline.unfolded": Text("Stands for itself again", "不再从属于其他事件"),
     "timeline.silenced": Text("Silenced: nobody is told", "已静默，不再通知"),
+    "timeline.inhibited": Text("Quiet: explained by {causes}", "不再通知：已由 {causes} 解释"),
     "timeline.unsilenced": Text("Not silenced any more", "静默结束"),
     "timeline.notified": Text("Notification “{notice}” to {channels}", "通知“{notice}”发往 {channels}"),
     "timeline.notified_later": Text(

@@ -285,6 +285,8 @@ CREATE INDEX ix_episodes_incident_source ON episodes (incident, source);
 
 CREATE INDEX ix_episodes_live ON episodes (incident, rank, starts_at, id) WHERE state != 'resolved';
 
+CREATE INDEX ix_episodes_live_name ON episodes (alertname) WHERE state != 'resolved';
+
 CREATE INDEX ix_episodes_state_lease_until ON episodes (state, lease_until);
 
 CREATE TABLE outbox_attempts (
