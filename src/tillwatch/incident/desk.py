@@ -113,10 +113,13 @@ class IncidentDesk:
         placement.attach(older)
         live = {id: alerts.worst({one.episode.id: one.episode for one in by_incident[id]}.values()) for id in begun}
         live |= alerts.live_of_incidents(connection, older)
-        ever = alerts.count_of_incidents(connection, [id for id in older if not live[id]])
+        over = [id for id in by_incident if not live[id]]
+        ever = alerts.count_of_incidents(connection, over)
+        often = store.often(connection, over, now - state.FLAP_WINDOW)
         outcomes = []
         for id, mine in by_incident.items():
             setting = self._setting([*live[id], *(one.episode for one in mine)], muting, now)
+            setting = replace(setting, often=often.get(id, 1))
             outcome = state.absorb(known[id], live[id], mine, setting, ever=ever.get(id, 0))
             if any(change.kind is not ChangeKind.RESOLVED for change in mine):
                 outcome = self._with_runbooks(outcome, live[id], now)
@@ -143,9 +146,12 @@ class IncidentDesk:
             if not self._revived:
                 self._revive(connection, muting, now)
             due = store.due(connection, now, limit=MAX_REMINDED_AT_ONCE)
-            live = alerts.live_of_incidents(connection, [one.id for one in due if one.snoozed_until is not None])
-            settings = [self._setting(live.get(one.id, ()), muting, now) for one in due]
-            self._keep(connection, list(map(orders.on_time, due, settings)), now)
+            outcomes = [self._on_time(connection, one, muting, now) for one in due]
+            self._keep(connection, outcomes, now)
+            over = {one.incident.component for one in outcomes if one.incident.state is IncidentState.RESOLVED}
+            if over:
+                placement = Placement(connection, self._topology, (), (), now)
+                self._refold(connection, placement, over, muting, now, closed=True)
             return len(due), store.open_by_severity(connection), in_force
 
         reminded, open_now, self._minded = self._database.write(job)
@@ -153,6 +159,15 @@ class IncidentDesk:
         for severity in Severity:
             self._metrics.set("tillwatch_incidents_open", open_now.get(severity, 0), severity=severity.value)
         return reminded
+
+    def _on_time(self, connection: Connection, incident: Incident, muting: Muting, now: datetime) -> Outcome:
+        asks = incident.snoozed_until is not None or incident.settles_at is not None
+        live = alerts.live_of_incidents(connection, [incident.id])[incident.id] if asks else []
+        setting = self._setting(live, muting, now)
+        if incident.settles_at is not None:
+            ever = alerts.count_of_incidents(connection, [incident.id]).get(incident.id, 0)
+            setting = replace(setting, calm=not live, ever=ever)
+        return orders.on_time(incident, setting)
 
     def acknowledge(self, id: int, actor: str, *, lasting: timedelta | None = None) -> Incident:
         """`lasting`: for so long; after that the escalation goes on. Raises UsageError, RefusedError when resolved."""

@@ -70,11 +70,16 @@ def snooze(incident: Incident, actor: str, until: datetime, reason: str, now: da
 def on_time(incident: Incident, setting: Setting) -> Outcome:
     """What time alone has changed by now.
 
+    0. It flapped and has been quiet for long enough: resolved.
     1. A snooze is over: whoever has to hear what happened meanwhile hears it.
     2. An acknowledgement has run out: the escalation goes on.
     3. Reminders and steps that are due.
     """
     now = setting.now
+    held = incident.settles_at if setting.calm and incident.state is not IncidentState.RESOLVED else None
+    if held is not None and held <= now:
+        reason = "every alert was ended by its own source, and nothing came back"
+        return resolved(incident, setting.ever, [], now, actor=telling.SYSTEM, reason=reason)
     if incident.state is IncidentState.RESOLVED or incident.parent is not None:
         return Outcome(incident=incident)
     done = Outcome(incident=incident)

@@ -10,7 +10,7 @@ only, with a reason; while anything fires nobody can.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -35,6 +35,10 @@ TOLD_ONE_BY_ONE = 50
 #: The same in an incident that has MANY live alerts already.
 TOLD_ONE_BY_ONE_AMONG_MANY = 3
 MANY = 25
+#: A component with so many incidents within FLAP_WINDOW flaps: the next end is believed only after FLAP_HOLD of quiet.
+FLAPS = 5
+FLAP_WINDOW = timedelta(minutes=30)
+FLAP_HOLD = timedelta(minutes=5)
 
 _STEP = (
     *("policy", "step", "steps", "round", "target", "person"),
@@ -71,6 +75,7 @@ TIMELINE_KINDS: Mapping[str, tuple[str, ...]] = {
     "snooze_over": (),
     "assigned": ("assignee",),
     "note": ("text",),
+    "flapping": ("often", "until"),
     "resolved": ("reason", "alerts"),
 }
 
@@ -99,6 +104,12 @@ class Setting:
     muted: frozenset[int] = frozenset()
     #: People, rotas, escalations and the calendar.
     duty: Duty = NOBODY
+    #: How often its component has had an incident within FLAP_WINDOW, this one included.
+    often: int = 1
+    #: Whether any of its alerts lives; only who asks for time's own changes says so.
+    calm: bool = False
+    #: How many alerts it has had in all, when that is asked for.
+    ever: int = 0
 
     def judged(self, episode: Episode) -> Judged:
         """What the calendar makes of the severity an alert states."""
@@ -124,7 +135,8 @@ def absorb(
     """Take in `changes` of the incident's alerts. `live` are the worst of its alerts that live, none when none lives.
 
     1. Every change becomes a timeline entry, unless it is only a newer measurement; of very many, some do.
-    2. No alert lives any more: resolved, and everybody who was told hears so. It had `ever` alerts in all.
+    2. No alert lives any more: resolved, and everybody who was told hears so. It had `ever` alerts in all. When it has
+       come back too often it stays open until it has been quiet for FLAP_HOLD.
     3. Otherwise title, evidence and money at risk follow the worst alerts that live; severity only ever rises.
     4. Whoever has to hear of it hears of it, in the rhythm of its route; under a folded incident nobody does.
     """
@@ -135,10 +147,13 @@ def absorb(
         incident, adjusted = _opened(incident, live, setting)
         severity = incident.severity.value
         entries = [entry(now, "opened", component=str(incident.component), severity=severity), *adjusted, *entries]
+    if not live and setting.often >= FLAPS:
+        return _held(incident, entries, setting)
     if not live:
         reason = "every alert was ended by its own source"
         return resolved(incident, ever, entries, now, actor=SYSTEM, reason=reason)
-    described = _described(incident, live, setting)
+    back = incident.settles_at is not None
+    described = replace(_described(incident, live, setting), settles_at=None)
     raised = incident.version > 0 and described.severity.rank < incident.severity.rank
     if raised:
         before, after = incident.severity.value, described.severity.value
@@ -147,7 +162,8 @@ def absorb(
     if described.parent is not None:
         return Outcome(incident=described, entries=tuple(entries))
     heard = [change for change in changes if change.episode.id not in setting.muted]
-    news = any(change.kind in _WORTH_TELLING for change in heard)
+    # That it is back again is no news while it flaps: whoever was told knows.
+    news = not back and any(change.kind in _WORTH_TELLING for change in heard)
     told = telling.tell(described, setting.listeners, now, raised=raised and bool(heard), news=news, duty=setting.duty)
     return Outcome(
         incident=told.incident,
@@ -155,6 +171,13 @@ def absorb(
         notices=told.notices,
         withdrawn=told.withdrawn,
     )
+
+
+def _held(incident: Incident, entries: Sequence[TimelineEntry], setting: Setting) -> Outcome:
+    settles_at = setting.now + FLAP_HOLD
+    held = entry(setting.now, "flapping", often=setting.often, until=settles_at.isoformat())
+    after = replace(incident, settles_at=settles_at, version=incident.version + 1)
+    return Outcome(incident=after, entries=(*entries, held))
 
 
 def fold(incident: Incident, parent: Incident, now: datetime) -> Outcome:

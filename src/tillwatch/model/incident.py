@@ -110,6 +110,8 @@ class Incident:
     acknowledged_until: datetime | None = None
     #: Nobody is told of anything but a raised severity until then.
     snoozed_until: datetime | None = None
+    #: Everything in it is over, but it has come back too often to be believed before this instant.
+    settles_at: datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -36,6 +36,13 @@ _ABOUT = _OUTLINE.where(_OPEN, incidents.c.component.in_(bindparam("components",
 _AMONG = _OUTLINE.where(_OPEN, incidents.c.id.in_(bindparam("ids", expanding=True)))
 _newest = select(incidents.c.opened_at).order_by(incidents.c.id.desc()).limit(bindparam("limit")).subquery()
 _RECENT = select(func.count()).where(_newest.c.opened_at >= bindparam("since"))
+_same = incidents.alias("same")
+_OFTEN = (
+    select(incidents.c.id, func.count())
+    .join(_same, _same.c.component == incidents.c.component)
+    .where(incidents.c.id.in_(bindparam("ids", expanding=True)), _same.c.opened_at >= bindparam("since"))
+    .group_by(incidents.c.id)
+)
 _above = incidents.alias("above")
 _ORPHANS = (
     _OUTLINE.join(_above, _above.c.id == incidents.c.parent)
@@ -117,6 +124,13 @@ def outlines_of(connection: Connection, components: Collection[Component], ids: 
 def opened_since(connection: Connection, since: datetime, *, limit: int) -> int:
     """How many of the newest `limit` incidents opened at `since` or later."""
     return int(connection.execute(_RECENT, {"since": since, "limit": limit}).scalar_one())
+
+
+def often(connection: Connection, ids: Collection[int], since: datetime) -> dict[int, int]:
+    """How often each incident's component has had an incident that opened at `since` or later, this one included."""
+    if not ids:
+        return {}
+    return {row[0]: row[1] for row in connection.execute(_OFTEN, {"ids": sorted(ids), "since": since})}
 
 
 def orphans(connection: Connection) -> list[Outline]:
@@ -306,6 +320,7 @@ def _values(incident: Incident) -> dict[str, Any]:
         "climbs": [recipients.climb_values(climb) for climb in incident.climbs],
         "acknowledged_until": incident.acknowledged_until,
         "snoozed_until": incident.snoozed_until,
+        "settles_at": incident.settles_at,
         "next_at": recipients.next_at(incident),
     }
 
@@ -332,4 +347,5 @@ def _incident(row: RowMapping) -> Incident:
         climbs=tuple(recipients.climb(values) for values in row["climbs"]),
         acknowledged_until=row["acknowledged_until"],
         snoozed_until=row["snoozed_until"],
+        settles_at=row["settles_at"],
     )

@@ -8,12 +8,15 @@ from tillwatch.model.incident import Climb, Incident, IncidentState, Listener, T
 
 
 def next_at(incident: Incident) -> datetime | None:
-    """When time alone changes something: nothing of a resolved or folded incident is ever due."""
-    if incident.state is IncidentState.RESOLVED or incident.parent is not None:
+    """When time alone changes something: nothing of a resolved incident, and of a folded one only its end."""
+    if incident.state is IncidentState.RESOLVED:
         return None
+    if incident.parent is not None:
+        return incident.settles_at
     if incident.snoozed_until is not None:
-        return incident.snoozed_until
-    due = [incident.acknowledged_until] if incident.state is IncidentState.ACKNOWLEDGED else []
+        return min(incident.snoozed_until, incident.settles_at or incident.snoozed_until)
+    due = [incident.settles_at]
+    due += [incident.acknowledged_until] if incident.state is IncidentState.ACKNOWLEDGED else []
     due += [told.remind_at for told in incident.told]
     due += [climb.next_at for climb in incident.climbs]
     return min((at for at in due if at is not None), default=None)

@@ -28,11 +28,13 @@ incidents = Table(
     Column("climbs", JsonDocument, nullable=False),
     Column("acknowledged_until", UtcDateTime),
     Column("snoozed_until", UtcDateTime),
+    Column("settles_at", UtcDateTime),
     # When time alone changes something next (a reminder, a step of an escalation, an acknowledgement that runs out).
     Column("next_at", UtcDateTime),
     Index(None, "next_at"),
     Index(None, "state", "id"),
     Index(None, "parent"),
+    Index(None, "component", "opened_at"),
     # One open incident for each component, whatever any process does.
     Index(
         "uq_incidents_open_component",

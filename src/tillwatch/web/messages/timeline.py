@@ -30,6 +30,10 @@ MESSAGES: Mapping[str, Text] = {
     "timeline.acknowledged": Text("Acknowledged", "已确认"),
     "timeline.assigned": Text("Assigned to {assignee}", "指派给 {assignee}"),
     "timeline.note": Text("Note", "备注"),
+    "timeline.flapping": Text(
+        "Over for now; it came back {often} times in half an hour, so it stays open until {until}",
+        "暂时恢复；半小时内已反复 {often} 次，{until} 前仍保持未关闭",
+    ),
     "timeline.resolved": Text(
         "Resolved: every alert was ended by its own source", "已解决：所有告警均由各自的来源宣告恢复"
     ),

@@ -91,10 +91,13 @@ CREATE TABLE incidents (
 	climbs TEXT NOT NULL,
 	acknowledged_until TIMESTAMP WITH TIME ZONE,
 	snoozed_until TIMESTAMP WITH TIME ZONE,
+	settles_at TIMESTAMP WITH TIME ZONE,
 	next_at TIMESTAMP WITH TIME ZONE,
 	CONSTRAINT pk_incidents PRIMARY KEY (id),
 	CONSTRAINT fk_incidents_parent FOREIGN KEY(parent) REFERENCES incidents (id)
 );
+
+CREATE INDEX ix_incidents_component_opened_at ON incidents (component, opened_at);
 
 CREATE INDEX ix_incidents_next_at ON incidents (next_at);
 

@@ -90,9 +90,12 @@ CREATE TABLE incidents (
 	climbs TEXT NOT NULL,
 	acknowledged_until VARCHAR(27),
 	snoozed_until VARCHAR(27),
+	settles_at VARCHAR(27),
 	next_at VARCHAR(27),
 	CONSTRAINT fk_incidents_parent FOREIGN KEY(parent) REFERENCES incidents (id)
 );
+
+CREATE INDEX ix_incidents_component_opened_at ON incidents (component, opened_at);
 
 CREATE INDEX ix_incidents_next_at ON incidents (next_at);
 
