@@ -10,6 +10,7 @@ from tillwatch.alerting.silences import Draft, NoSuchSilence
 from tillwatch.clock import ManualClock
 from tillwatch.config.declared import ChainConfig
 from tillwatch.errors import RefusedError, StoreError, UsageError
+from tillwatch.incident.acks import AckState, Opened
 from tillwatch.incident.muting import Muting
 from tillwatch.model.alert import Alert, Episode
 from tillwatch.model.audit import AuditReport, Difference, DifferenceKind
@@ -18,6 +19,7 @@ from tillwatch.model.notice import DeliveryRecord
 from tillwatch.model.probe import ProbeResult, ProbeState
 from tillwatch.model.runbook import Run
 from tillwatch.runbook.cards import DryRun, RunbookCard
+from tillwatch.store.links import Use
 from tillwatch.store.silences import Silence, SilenceState
 from tillwatch.web.services import Health, Services
 
@@ -35,6 +37,8 @@ class World:
     alerts: list[Episode] = field(default_factory=list)
     silences: dict[str, Silence] = field(default_factory=dict)
     sent: list[DeliveryRecord] = field(default_factory=list)
+    #: What acknowledge links lead to, by token.
+    links: dict[str, Opened] = field(default_factory=dict)
     reports: dict[int, AuditReport] = field(default_factory=dict)
     cards: dict[str, RunbookCard] = field(default_factory=dict)
     plans: dict[str, DryRun] = field(default_factory=dict)
@@ -58,6 +62,7 @@ class World:
             ingest=_Ingest(self),
             silences=_Silences(self),
             desk=_Desk(self),
+            acks=_Acks(self),
             audits=_Audits(self),
             probes=_Probes(self),
             runbooks=_Runbooks(self),
@@ -239,6 +244,25 @@ class _Desk(_Part):
         self.world.incident(incident)
         self.world.order("resolve", incident, actor, reason)
         return None
+
+
+class _Acks(_Part):
+    def open(self, token: str, now: datetime) -> Opened:  # noqa: ARG002
+        self.world.ask()
+        return self.world.links.get(token, Opened(state=AckState.FOREIGN))
+
+    def acknowledge(self, token: str, *, seen: int, name: str, now: datetime) -> Opened:
+        found = self.open(token, now)
+        if found.state is not AckState.READY or found.incident is None:
+            return found
+        if seen != found.incident.version:
+            return replace(found, moved=True)
+        actor = found.person or name
+        self.world.order("acknowledge by link", found.incident.id, actor)
+        incident = replace(found.incident, state=IncidentState.ACKNOWLEDGED, acknowledged_by=actor, acknowledged_at=now)
+        used = replace(found, state=AckState.USED, incident=incident, used=Use(at=now, actor=actor))
+        self.world.links[token] = used
+        return replace(used, done=True)
 
 
 class _Audits(_Part):

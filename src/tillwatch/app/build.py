@@ -27,6 +27,7 @@ from tillwatch.config.declared import ChainConfig
 from tillwatch.config.schema import Audit
 from tillwatch.errors import TillwatchError
 from tillwatch.incident import maintenance
+from tillwatch.incident.acks import KEY, AckLinks, signer
 from tillwatch.incident.desk import IncidentDesk
 from tillwatch.metrics import Metrics
 from tillwatch.model.alert import EpisodeChange
@@ -43,7 +44,7 @@ from tillwatch.runbook.desk import RunbookDesk
 from tillwatch.sources import registry as systems
 from tillwatch.sources.registry import Sources
 from tillwatch.store import audits as stored_audits
-from tillwatch.store import incidents, outbox
+from tillwatch.store import incidents, links, outbox
 from tillwatch.store.breakers import StoredBreaker
 from tillwatch.store.db import Database
 from tillwatch.web.records import StoreRecords
@@ -68,12 +69,15 @@ class App:
     ingest: Ingest
     silences: Silences
     desk: IncidentDesk
+    acks: AckLinks
     probes: ProbeRunner
     audits: AuditRunner
     repairs: Repairs
     runbooks: RunbookDesk
     records: StoreRecords
     loops: Loops
+    #: Signs acknowledge links; the same in every process on this store.
+    ack_secret: bytes
     #: Names this process in leases and in the log of attempts.
     owner: str
     _link: "_IncidentLink"
@@ -89,6 +93,7 @@ class App:
             ingest=self.ingest,
             silences=self.silences,
             desk=self.desk,
+            acks=self.acks,
             audits=self.audits,
             probes=self.probes,
             runbooks=self.runbooks,
@@ -159,6 +164,7 @@ def _wire(config: ChainConfig, clock: Clock, closing: ExitStack) -> App:
         suggest=runbooks.suggest,
         metrics=metrics,
     )
+    secret = links.signing_key(database, KEY, clock.now())
     return App(
         config=config,
         clock=clock,
@@ -174,6 +180,8 @@ def _wire(config: ChainConfig, clock: Clock, closing: ExitStack) -> App:
             recurring=partial(maintenance.active, config.maintenance, config.chain.timezone),
         ),
         desk=link.desk,
+        acks=AckLinks(config, database=database, desk=link.desk, secret=secret),
+        ack_secret=secret,
         probes=probes,
         audits=audits,
         repairs=repairs,
@@ -187,12 +195,13 @@ def _wire(config: ChainConfig, clock: Clock, closing: ExitStack) -> App:
 
 def _messages(app: App) -> OutboxWorker:
     titles = {book.id: book.head.title.text() for book in app.runbooks.books.values()}
+    sign = signer(app.ack_secret)
     return OutboxWorker(
         app.database,
         app.notifiers,
         clock=app.clock,
         owner=app.owner,
-        render=Renderer(app.config, clock=app.clock, incident=incidents.document, runbook_titles=titles),
+        render=Renderer(app.config, clock=app.clock, incident=incidents.document, runbook_titles=titles, sign=sign),
         metrics=app.metrics,
         jitter=random.SystemRandom().random,
         on_result=app._link.delivered,

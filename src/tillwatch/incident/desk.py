@@ -36,6 +36,7 @@ MAX_REMINDED_AT_ONCE = 200
 MAX_ROUTES_REMEMBERED = 20_000
 
 Suggest = Callable[[Component, Sequence[Episode]], tuple[RunbookLink, ...]]
+First = Callable[[Connection, Incident, datetime], None]
 Enqueue = Callable[[Connection, Sequence[Notice], datetime], object]
 
 
@@ -169,10 +170,17 @@ class IncidentDesk:
             setting = replace(setting, calm=not live, ever=ever)
         return orders.on_time(incident, setting)
 
-    def acknowledge(self, id: int, actor: str, *, lasting: timedelta | None = None) -> Incident:
-        """`lasting`: for so long; after that the escalation goes on. Raises UsageError, RefusedError when resolved."""
+    def acknowledge(
+        self, id: int, actor: str, *, lasting: timedelta | None = None, first: First | None = None
+    ) -> Incident:
+        """`lasting`: for so long; after that the escalation goes on. Raises UsageError, RefusedError when resolved.
 
-        def decide(_: Connection, incident: Incident, now: datetime) -> Outcome:
+        `first` is called in the same transaction with the incident as it stands; what it raises undoes everything.
+        """
+
+        def decide(connection: Connection, incident: Incident, now: datetime) -> Outcome:
+            if first is not None:
+                first(connection, incident, now)
             return orders.acknowledge(incident, actor, now, until=None if lasting is None else now + lasting)
 
         return self._order(id, decide)

@@ -142,9 +142,14 @@ class AppriseNotifier:
         mark = REPEAT_MARK[language_of(message.locale)] if message.possible_repeat else ""
         title = mark + message.title
         room = MAX_BODY_BYTES.get(self._schema, self._service.body_maxlen)
-        tail = f"\n{message.url}" if message.url and message.url not in message.body else ""
-        room -= len(title.encode()) + len(tail.encode()) + _JOIN_BYTES
-        return title, fit(message.body, room) + tail
+        room -= len(title.encode()) + _JOIN_BYTES
+        links = [one for one in (message.ack_url, message.url) if one]
+        if len(message.body.encode()) <= room and all(one in message.body for one in links):
+            return title, message.body
+        # The ways to the incident stay, whatever is cut above them.
+        tail = "".join(f"\n{one}" for one in links)
+        kept = "\n".join(line for line in message.body.split("\n") if not any(one in line for one in links))
+        return title, fit(kept, room - len(tail.encode())) + tail
 
 
 #: Apprise joins title and body itself where a service has no title.

@@ -45,6 +45,8 @@ class Message:
     severity: str = ""
     #: The incident's page; empty without an incident.
     url: str = ""
+    #: Where one press acknowledges the incident; empty when there is nothing to acknowledge. Whoever has it may do it.
+    ack_url: str = ""
     runbooks: tuple[Link, ...] = ()
     #: The incident as `incident show --json` prints it; None without an incident.
     incident: Mapping[str, Any] | None = None
@@ -68,6 +70,7 @@ class Message:
             "body": self.body,
             "severity": self.severity,
             "url": self.url,
+            "ack_url": self.ack_url,
             "runbooks": [
                 {"id": link.id, "title": link.title, "url": link.url, "params": dict(link.params)}
                 for link in self.runbooks

@@ -197,7 +197,7 @@ def compose(message: Message, *, key: str, options: EmailOptions) -> EmailMessag
     # No out-of-office answers to a monitor.
     mail["Auto-Submitted"] = "auto-generated"
     links = [f"{link.title}: {link.url}" for link in message.runbooks]
-    links += [message.url] if message.url and message.url not in message.body else []
+    links += [one for one in (message.ack_url, message.url) if one and one not in message.body]
     text = _clean("\n".join([title, "", message.body, "", *links])).encode()[:MAX_BODY_BYTES]
     mail.set_content(text.decode("utf-8", "ignore").rstrip() + "\n", charset="utf-8", cte="base64")
     return mail

@@ -22,6 +22,7 @@ BUTTON_BYTES = 200
 ADDRESS_BYTES = 1_000
 _COLOURS = {"critical": "red", "warning": "orange", "info": "blue"}
 _OPEN = {"en": "Open", "zh": "打开"}
+_ACKNOWLEDGE = {"en": "Acknowledge", "zh": "确认"}
 
 
 class FeishuOptions(RobotOptions):
@@ -56,7 +57,8 @@ class Feishu(Robot):
             names = " ".join(f"<at id={user}></at>" for user in people)
             elements.append({"tag": "div", "text": {"tag": "lark_md", "content": names}})
         language = language_of(message.locale)
-        buttons = [
+        buttons = [(_ACKNOWLEDGE[language], message.ack_url)] if message.ack_url else []
+        buttons += [
             (shortened(f"{_OPEN[language]} · {link.title}", BUTTON_BYTES), link.url)
             for link in message.runbooks[:1]
             if len(link.url.encode()) <= ADDRESS_BYTES

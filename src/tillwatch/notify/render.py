@@ -40,6 +40,7 @@ _WORDS: dict[str, dict[str, str]] = {
         "open": "未确认", "acknowledged": "已确认", "resolved": "已恢复",
         "opened": "新事件", "updated": "更新", "reminder": "提醒", "escalated": "升级",
         "days": "{} 天", "hours": "{} 小时", "minutes": "{} 分钟", "seconds": "{} 秒",
+        "acknowledge": "确认（我来处理）：",
         "fallback": "（消息模板出错，以下为内置文字）",
     },
     "en": {
@@ -47,6 +48,7 @@ _WORDS: dict[str, dict[str, str]] = {
         "open": "not acknowledged", "acknowledged": "acknowledged", "resolved": "resolved",
         "opened": "New incident", "updated": "Update", "reminder": "Reminder", "escalated": "Escalated",
         "days": "{} d", "hours": "{} h", "minutes": "{} min", "seconds": "{} s",
+        "acknowledge": "Acknowledge (I am on it): ",
         "fallback": "(the message template failed; this is the built-in wording)",
     },
 }  # fmt: skip
@@ -54,12 +56,17 @@ _BUILT_IN = """\
 {{ kind_name }} · {{ severity_name }} · {{ component }}: {{ title }}
 
 {{ state }}
+{% if ack_url %}
+{{ acknowledge }}{{ ack_url }}
+{% endif %}
 {{ url }}"""
 
 _log = logging.getLogger(__name__)
 
 #: An incident's document, as `incident show --json` prints it.
 Lookup = Callable[[Connection, int], Mapping[str, Any]]
+#: The token of a message's acknowledge link; empty when there is nothing to acknowledge.
+Sign = Callable[[DeliveryRecord, Mapping[str, Any], datetime], str]
 #: Titles by language of each runbook.
 Titles = Mapping[str, Mapping[str, str]]
 
@@ -74,11 +81,13 @@ class Renderer:
         clock: Clock,
         incident: Lookup,
         runbook_titles: Titles | None = None,
+        sign: Sign = lambda _record, _incident, _now: "",
     ) -> None:
         self._config = config
         self._clock = clock
         self._incident = incident
         self._runbook_titles = runbook_titles or {}
+        self._sign = sign
         own, shipped = config.root / FOLDER, pack_root() / FOLDER
         self._environment = environment(FileSystemLoader([own, shipped]))
         self._built_in = environment(DictLoader({"built_in": _BUILT_IN})).get_template("built_in")
@@ -103,6 +112,7 @@ class Renderer:
             body=body,
             severity=str(document["severity"]),
             url=view["url"],
+            ack_url=view["ack_url"],
             runbooks=tuple(view["runbooks"]),
             incident=_sendable(document),
             chain=self._config.chain.id,
@@ -148,6 +158,7 @@ class Renderer:
     def _view(self, record: DeliveryRecord, document: Mapping[str, Any], locale: str) -> dict[str, Any]:
         """What a template may use; every value is ready to be printed."""
         words = _WORDS[language_of(locale)]
+        token = self._sign(record, document, self._clock.now())
         opened, ended = _instant(document["opened_at"]), _instant(document.get("resolved_at"))
         component = str(document["component"])
         alerts = [_alert(alert, locale) for alert in document.get("alerts", ())]
@@ -175,6 +186,8 @@ class Renderer:
             "alerts": alerts[:MAX_ALERTS_NAMED],
             "alerts_more": max(0, len(alerts) - MAX_ALERTS_NAMED),
             "url": self._url(f"/incidents/{document['incident']}"),
+            "ack_url": self._url(f"/ack/{token}") if token else "",
+            "acknowledge": words["acknowledge"],
             "runbooks": self._links(document.get("runbooks", ()), locale),
         }
 
@@ -188,8 +201,9 @@ class Renderer:
             # Anything a template can do wrong: syntax, an unknown variable, a forbidden attribute, a division by zero.
             _log.exception("incident.%s.j2 failed: %s; run 'tillwatch check'", language, error)
             title, _, body = self._built_in.render(view).partition("\n")
-            body = f"{body.strip()}\n{_WORDS[language]['fallback']}"
-        return " ".join(title.split())[:MAX_TITLE_CHARACTERS], body.strip()[:MAX_BODY_CHARACTERS]
+            body = f"{_WORDS[language]['fallback']}\n{body.strip()}"
+        body = with_link(body.strip(), str(view["acknowledge"]), str(view["ack_url"]))
+        return " ".join(title.split())[:MAX_TITLE_CHARACTERS], shortened(body, MAX_BODY_CHARACTERS)
 
     def name_of(self, component: str, locale: str) -> str:
         """`system:erp` as people call it."""
@@ -233,6 +247,22 @@ class Renderer:
         return instant.astimezone(zone).isoformat(sep=" ", timespec="minutes") if instant else ""
 
 
+def with_link(body: str, words: str, url: str) -> str:
+    """The body with its acknowledge link, before the last line; a team's own template may already have it."""
+    if not url or url in body:
+        return body
+    rest, _, last = body.rpartition("\n")
+    return "\n".join(filter(None, (rest, f"{words}{url}", last)))
+
+
+def shortened(body: str, limit: int) -> str:
+    """The first lines and the last two: whatever is cut, the ways to the incident stay."""
+    if len(body) <= limit:
+        return body
+    rest, tail = body.rsplit("\n", 2)[0], "\n".join(body.rsplit("\n", 2)[1:])
+    return f"{rest[: max(0, limit - len(tail) - 2)]}…\n{tail}"[:limit]
+
+
 def environment(loader: BaseLoader) -> ImmutableSandboxedEnvironment:
     """A sandbox for message templates."""
     return ImmutableSandboxedEnvironment(
@@ -274,7 +304,7 @@ def _line_of(error: BaseException, path: Path) -> int:
 def _example(config: ChainConfig) -> dict[str, Any]:
     names = (
         "kind_name title severity_name state acknowledged_by assigned_to component component_id site chain opened_at "
-        "resolved_at duration value_at_risk url person"
+        "resolved_at duration value_at_risk url ack_url acknowledge person"
     )
     example: dict[str, Any] = {name: name for name in names.split()}
     link = Link(id="erp-restart", title="runbook", url=f"{config.listen.base_url}/runbooks/erp-restart")

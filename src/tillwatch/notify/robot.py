@@ -138,14 +138,15 @@ class Robot(abc.ABC):
 
 
 def body_of(message: Message, limit_bytes: int) -> str:
-    """Title and body as inert text of at most `limit_bytes`: first lines, a count, and the last line.
+    """Title and body as inert text of at most `limit_bytes`: first lines, a count, and the last line or two.
 
-    The last line of our texts is the address of the incident: whatever is cut, the way to the whole stays.
+    Our texts end with the ways to acknowledge and to the whole: whatever is cut, these stay.
     """
     language = language_of(message.locale)
     mark = REPEAT_MARK[language] if message.possible_repeat else ""
     lines = [f"{mark}{message.title}", *message.body.splitlines()]
-    return fit([inert(line) for line in lines if line.strip()], limit_bytes, _MORE[language])
+    tail = 2 if message.ack_url else 1
+    return fit([inert(line) for line in lines if line.strip()], limit_bytes, _MORE[language], tail=tail)
 
 
 def inert(line: str) -> str:
@@ -154,16 +155,21 @@ def inert(line: str) -> str:
     return "".join(part if number % 2 else part.translate(_MARKDOWN) for number, part in enumerate(parts))
 
 
-def fit(lines: list[str], limit_bytes: int, more: str) -> str:
-    """`lines` joined within `limit_bytes` as they stand in the request; cut between lines, inside one if it must."""
+def fit(lines: list[str], limit_bytes: int, more: str, *, tail: int = 1) -> str:
+    """`lines` joined within `limit_bytes` as they stand in the request; cut between lines, inside one if it must.
+
+    The last `tail` lines stay whole while that is possible.
+    """
     whole = "\n".join(lines)
     if size_bytes(whole) <= limit_bytes or not lines:
         return whole
+    for end in range(min(tail, len(lines) - 1), 0, -1):
+        ends = lines[-end:]
+        for kept in range(len(lines) - 1 - end, 0, -1):
+            text = "\n".join([*lines[:kept], more.format(n=len(lines) - end - kept), *ends])
+            if size_bytes(text) <= limit_bytes:
+                return text
     last = lines[-1] if len(lines) > 1 else ""
-    for kept in range(len(lines) - 2, 0, -1):
-        text = "\n".join([*lines[:kept], more.format(n=len(lines) - 1 - kept), last])
-        if size_bytes(text) <= limit_bytes:
-            return text
     if not last:
         return shortened(lines[0], limit_bytes)
     room = limit_bytes - size_bytes("\n")

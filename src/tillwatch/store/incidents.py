@@ -215,6 +215,14 @@ def timeline(connection: Connection, id: int) -> list[TimelineEntry]:
     ]
 
 
+def last_of(connection: Connection, id: int, kinds: Collection[str], *, since: datetime) -> datetime | None:
+    """When something of these kinds happened last in an incident, after `since`; None when nothing did."""
+    mine = (entries.c.incident == id, entries.c.kind.in_(list(kinds)), entries.c.at > since)
+    return connection.execute(
+        select(entries.c.at).where(*mine).order_by(entries.c.id.desc()).limit(1)
+    ).scalar_one_or_none()
+
+
 def episodes(connection: Connection, id: int) -> list[Episode]:
     """The alerts of an incident, oldest first."""
     return alerts.of_incidents(connection, [id])[id]

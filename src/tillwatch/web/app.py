@@ -12,6 +12,7 @@ from tillwatch.web.api import alertmanager, audits, hooks, incidents, operations
 from tillwatch.web.assets import load_assets
 from tillwatch.web.intake import Intake
 from tillwatch.web.live import Pulse
+from tillwatch.web.pages import ack as ack_pages
 from tillwatch.web.pages import audits as audit_pages
 from tillwatch.web.pages import deliveries as delivery_pages
 from tillwatch.web.pages import frame as frame_pages
@@ -33,6 +34,7 @@ PAGES = (
     run_pages,
     probe_pages,
     delivery_pages,
+    ack_pages,
     frame_pages,
 )
 

@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 
 from tillwatch.errors import TillwatchError
 from tillwatch.web.handling import FormError, pages_of, status_of, wants_json
-from tillwatch.web.security import Refusal
+from tillwatch.web.security import OPEN_PATHS, Refusal
 
 _log = logging.getLogger(__name__)
 
@@ -43,7 +43,9 @@ def answer(request: Request, status: HTTPStatus, message: str, *, headers: Mappi
         title = reader.t(key) if reader.t.has(key) else status.phrase
         fix = reader.t(f"error.fix.{int(status)}") if reader.t.has(f"error.fix.{int(status)}") else ""
         values = {"status": int(status), "title": title, "message": message, "fix": fix}
-        response = pages.html(request, "error.html", values, reader=reader, status=status)
+        # Whoever needs no token here is told nothing about the chain either.
+        bare = request.url.path.startswith(OPEN_PATHS)
+        response = pages.html(request, "error.html", values, reader=reader, status=status, bare=bare)
     for name, value in (headers or {}).items():
         response.headers[name] = value
     if status is HTTPStatus.SERVICE_UNAVAILABLE:

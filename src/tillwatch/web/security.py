@@ -31,8 +31,8 @@ BODY_DEADLINE_SECONDS = 20.0
 CSRF_COOKIE = "tillwatch_csrf"
 SESSION_COOKIE = "tillwatch_session"
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-#: Answered without a token: liveness, the sign-in page and its style sheet.
-OPEN_PATHS = ("/-/healthy", "/-/ready", "/sign-in", "/static/")
+#: Answered without a token: liveness, the sign-in page and its style sheet, and links that prove themselves.
+OPEN_PATHS = ("/-/healthy", "/-/ready", "/sign-in", "/static/", "/ack/")
 ALERT_PATHS = ("/api/v2/alerts", "/hooks/")
 
 HEADERS: Mapping[str, str] = {

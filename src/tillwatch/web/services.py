@@ -15,6 +15,7 @@ from tillwatch.alerting.ingest import IngestReceipt
 from tillwatch.alerting.silences import Draft
 from tillwatch.clock import Clock
 from tillwatch.config.declared import ChainConfig
+from tillwatch.incident.acks import Opened
 from tillwatch.incident.muting import Muting
 from tillwatch.model.alert import Alert, Episode
 from tillwatch.model.audit import AuditReport, Difference, DifferenceKind
@@ -79,6 +80,13 @@ class IncidentDesk(Protocol):
     def note(self, incident: int, actor: str, text: str) -> object: ...
     def assign(self, incident: int, actor: str, assignee: str) -> object: ...
     def resolve(self, incident: int, actor: str, reason: str) -> object: ...
+
+
+class AckLinks(Protocol):
+    """What the link in a message leads to. Neither method needs a signed-in caller: the link is the proof."""
+
+    def open(self, token: str, now: datetime) -> Opened: ...
+    def acknowledge(self, token: str, *, seen: int, name: str, now: datetime) -> Opened: ...
 
 
 class Audits(Protocol):
@@ -148,6 +156,7 @@ class Services:
     ingest: Ingest
     silences: Silences
     desk: IncidentDesk
+    acks: AckLinks
     audits: Audits
     probes: Probes
     runbooks: Runbooks

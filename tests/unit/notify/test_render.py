@@ -71,13 +71,13 @@ def row(**changes: Any) -> DeliveryRecord:
     return DeliveryRecord(**{**given, **changes})
 
 
-def renderer(root: Path, document: dict[str, Any] | None = None) -> Renderer:
+def renderer(root: Path, document: dict[str, Any] | None = None, token: str = "") -> Renderer:
     def lookup(connection: Connection, incident: int) -> dict[str, Any]:  # noqa: ARG001
         assert incident == 7
         return document or DOCUMENT
 
     titles = {"erp-restart": {"en": "Restart the ERP", "zh": "重启 ERP"}}
-    return Renderer(chain(root), clock=CLOCK, incident=lookup, runbook_titles=titles)
+    return Renderer(chain(root), clock=CLOCK, incident=lookup, runbook_titles=titles, sign=lambda *_: token)
 
 
 def words(root: Path, document: dict[str, Any] | None = None, **changes: Any) -> tuple[str, list[str]]:
@@ -225,7 +225,7 @@ def test_a_broken_template_never_loses_a_message(tmp_path: Path, text: str) -> N
     own_template(tmp_path, text)
     title, body = words(tmp_path)
     assert title == "新事件 · 严重 · ERP 系统: 无法连接"
-    assert body == ["未确认", "https://watch.example.com/incidents/7", "（消息模板出错，以下为内置文字）"]
+    assert body == ["（消息模板出错，以下为内置文字）", "未确认", "https://watch.example.com/incidents/7"]
 
 
 @pytest.mark.parametrize(
@@ -251,3 +251,36 @@ def test_check_names_a_template_that_nobody_reads(tmp_path: Path) -> None:
 
 def test_the_templates_that_ship_have_no_fault() -> None:
     assert check(dataclasses.replace(load(pack_root(), secrets=False))) == []
+
+
+ACK = "https://watch.example.com/ack/t0ken"
+
+
+def with_ack(root: Path, **changes: Any) -> Message:
+    return renderer(root, token="t0ken")(None, row(**changes))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("channel", "words"), [("ops", "确认（我来处理）："), ("abroad", "Acknowledge (I am on it): ")]
+)
+def test_a_message_carries_the_link_to_acknowledge_before_the_one_to_the_incident(
+    tmp_path: Path, channel: str, words: str
+) -> None:
+    message = with_ack(tmp_path, channel=channel)
+    assert message.ack_url == ACK
+    assert message.body.splitlines()[-1].endswith("https://watch.example.com/incidents/7")
+    assert f"{words}{ACK}" in message.body.splitlines()
+
+
+@pytest.mark.parametrize("text", ["{{ title }}\none line", "{{ title }}", "{{ titel }}", "{{ title }}\n{{ ack_url }}"])
+def test_a_teams_own_template_cannot_lose_the_link_to_acknowledge(tmp_path: Path, text: str) -> None:
+    own_template(tmp_path, text)
+    assert with_ack(tmp_path).body.count(ACK) == 1
+
+
+def test_however_long_a_template_is_both_links_stay(tmp_path: Path) -> None:
+    own_template(tmp_path, "{{ title }}\n" + "长" * 20_000 + "\n{{ url }}")
+    body = with_ack(tmp_path).body
+    assert len(body) <= MAX_BODY_CHARACTERS
+    assert body.splitlines()[-2].endswith(ACK)
+    assert body.endswith("https://watch.example.com/incidents/7")

@@ -198,6 +198,24 @@ def test_what_is_cut_is_counted_and_the_address_stays() -> None:
     assert lines[-2] == f"……另有 {500 - kept} 行"
 
 
+def test_of_a_text_that_is_cut_the_link_to_acknowledge_stays_too() -> None:
+    ack = "http://127.0.0.1/ack/" + "t" * 64
+    ends = [f"确认：{ack}", "详情：http://127.0.0.1/incidents/7"]
+    body = "\n".join([*(f"第 {number} 行：朝阳店订单缺失" for number in range(500)), *ends])
+    for robot in (wecom(), ding(), lark()):
+        text = robot.text_of(message(body=body, ack_url=ack))
+        assert text.splitlines()[-2:] == ends
+        robot.close()
+
+
+def test_a_card_of_feishu_begins_with_the_button_to_acknowledge() -> None:
+    robot = lark()
+    card: Any = robot.call(message(ack_url="http://127.0.0.1/ack/t"), text="题目").document["card"]
+    robot.close()
+    first = card["elements"][-1]["actions"][0]
+    assert (first["text"]["content"], first["url"]) == ("确认", "http://127.0.0.1/ack/t")
+
+
 def test_a_long_line_is_shortened_and_not_dropped() -> None:
     text = fit(["title", "x" * 5000], 1000, "… {n}")
     assert text.startswith("title\nxxxx")

@@ -69,6 +69,7 @@ def test_the_document_is_versioned_and_complete(receiver: Receiver) -> None:
         "body": "详情",
         "severity": "critical",
         "url": "http://127.0.0.1:8080/incidents/7",
+        "ack_url": "",
         "runbooks": [
             {
                 "id": "erp-restart",

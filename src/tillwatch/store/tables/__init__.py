@@ -1,6 +1,18 @@
 """Every table of the product. Importing this package completes `metadata`; add a subject's module to the list below."""
 
-from tillwatch.store.tables import alerts, audits, incidents, outbox, probes, repairs, runs, silences, suspects
+from tillwatch.store.tables import alerts, audits, incidents, links, outbox, probes, repairs, runs, silences, suspects
 from tillwatch.store.tables.base import metadata
 
-__all__ = ["alerts", "audits", "incidents", "metadata", "outbox", "probes", "repairs", "runs", "silences", "suspects"]
+__all__ = [
+    "alerts",
+    "audits",
+    "incidents",
+    "links",
+    "metadata",
+    "outbox",
+    "probes",
+    "repairs",
+    "runs",
+    "silences",
+    "suspects",
+]

@@ -2,10 +2,22 @@
 
 from collections.abc import Mapping
 
-from tillwatch.web.messages import audits, errors, frame, incidents, oncall, overview, probes, runbooks, timeline, words
+from tillwatch.web.messages import (
+    ack,
+    audits,
+    errors,
+    frame,
+    incidents,
+    oncall,
+    overview,
+    probes,
+    runbooks,
+    timeline,
+    words,
+)
 from tillwatch.web.messages.text import Text
 
-TABLES = (audits, errors, frame, incidents, oncall, overview, probes, runbooks, timeline, words)
+TABLES = (ack, audits, errors, frame, incidents, oncall, overview, probes, runbooks, timeline, words)
 
 
 def merged() -> Mapping[str, Text]:

@@ -1,3 +1,11 @@
+CREATE TABLE ack_links (
+	message BIGINT NOT NULL,
+	incident BIGINT NOT NULL,
+	used_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	actor VARCHAR NOT NULL,
+	CONSTRAINT pk_ack_links PRIMARY KEY (message)
+);
+
 CREATE TABLE audit_proofs (
 	audit VARCHAR NOT NULL,
 	run BIGINT NOT NULL,
@@ -230,6 +238,13 @@ CREATE TABLE runbook_switches (
 	reason TEXT NOT NULL,
 	at TIMESTAMP WITH TIME ZONE NOT NULL,
 	CONSTRAINT pk_runbook_switches PRIMARY KEY (runbook)
+);
+
+CREATE TABLE signing_keys (
+	name VARCHAR NOT NULL,
+	secret VARCHAR NOT NULL,
+	created_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	CONSTRAINT pk_signing_keys PRIMARY KEY (name)
 );
 
 CREATE TABLE silences (

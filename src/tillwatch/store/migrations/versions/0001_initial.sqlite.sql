@@ -1,3 +1,11 @@
+CREATE TABLE ack_links (
+	message INTEGER NOT NULL,
+	incident INTEGER NOT NULL,
+	used_at VARCHAR(27) NOT NULL,
+	actor VARCHAR NOT NULL,
+	CONSTRAINT pk_ack_links PRIMARY KEY (message)
+);
+
 CREATE TABLE audit_proofs (
 	audit VARCHAR NOT NULL,
 	run BIGINT NOT NULL,
@@ -224,6 +232,13 @@ CREATE TABLE runbook_switches (
 	reason TEXT NOT NULL,
 	at VARCHAR(27) NOT NULL,
 	CONSTRAINT pk_runbook_switches PRIMARY KEY (runbook)
+);
+
+CREATE TABLE signing_keys (
+	name VARCHAR NOT NULL,
+	secret VARCHAR NOT NULL,
+	created_at VARCHAR(27) NOT NULL,
+	CONSTRAINT pk_signing_keys PRIMARY KEY (name)
 );
 
 CREATE TABLE silences (
