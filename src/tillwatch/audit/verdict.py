@@ -69,7 +69,8 @@ def decide(counts: Counts) -> tuple[Verdict, str]:
 
 def proves(verdict: Verdict, counts: Counts) -> bool:
     """Whether every row is now known to be equal or to differ, so that a later run may build on it."""
-    return verdict in {Verdict.CLEAN, Verdict.DRIFT} and not counts.unreadable
+    undecided = counts.unsettled + counts.late + counts.unreadable
+    return verdict in {Verdict.CLEAN, Verdict.DRIFT} and not undecided
 
 
 def money(amount: Decimal) -> str:
