@@ -1,5 +1,6 @@
 """Fills a `World`: a calm one, and one where the ERP is down, orders were lost and the host is busy."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -11,7 +12,17 @@ from tillwatch.config.load import load, pack_root
 from tillwatch.errors import Cause
 from tillwatch.model.alert import AlertState, Episode
 from tillwatch.model.audit import AuditReport, Difference, DifferenceKind, SideReport, Verdict
-from tillwatch.model.incident import Component, Incident, IncidentState, RunbookLink, Severity, TimelineEntry
+from tillwatch.model.incident import (
+    Climb,
+    Component,
+    Incident,
+    IncidentState,
+    Listener,
+    RunbookLink,
+    Severity,
+    TimelineEntry,
+    Told,
+)
 from tillwatch.model.notice import DeliveryRecord, DeliveryState, NoticeKind
 from tillwatch.model.probe import Measurement, Outcome, ProbeResult, ProbeState, ProbeStatus
 from tillwatch.model.runbook import Phase, Run, RunState, StepRecord, StepState
@@ -134,6 +145,28 @@ def _entry(at: datetime, kind: str, actor: str = "tillwatch", **data: object) ->
     return TimelineEntry(at=at, kind=kind, actor=actor, data=data)
 
 
+def _told(since: datetime) -> tuple[Told, ...]:
+    listener = Listener(
+        receiver="oncall",
+        channels=("ops",),
+        group_wait=timedelta(seconds=5),
+        group_interval=timedelta(minutes=1),
+        repeat_interval=timedelta(hours=4),
+        oncall="primary",
+        escalation="default",
+    )
+    opening = since + timedelta(seconds=5)
+    first = Told(
+        listener=listener,
+        person="li-na",
+        announce_at=opening,
+        last_at=opening,
+        remind_at=opening + listener.repeat_interval,
+    )
+    again = since + timedelta(minutes=10, seconds=5)
+    return first, replace(first, escalated=True, last_at=again, remind_at=None)
+
+
 def _erp_down(world: World, now: datetime) -> None:
     since = now - timedelta(minutes=12, seconds=20)
     for probe, message in (
@@ -202,6 +235,17 @@ def _erp_down(world: World, now: datetime) -> None:
         titles={"en": "ERP (Tryton) cannot be reached", "zh": "ERP（Tryton）无法连接"},
         opened_at=since,
         version=3,
+        told=_told(since),
+        climbs=(
+            Climb(
+                receiver="oncall",
+                policy="default",
+                step=2,
+                taken=2,
+                next_at=now + timedelta(minutes=7, seconds=45),
+                afterwards=timedelta(hours=4),
+            ),
+        ),
         runbooks=(RunbookLink(id="erp-restart", url="/runbooks/erp-restart?incident=3", params={"service": "erp"}),),
     )
     what = {
@@ -222,6 +266,18 @@ def _erp_down(world: World, now: datetime) -> None:
             reason="first alert",
         ),
         _entry(since + timedelta(seconds=6), "alert_firing", **what, cause="tcp"),
+        _entry(
+            since + timedelta(minutes=10, seconds=5),
+            "escalated",
+            policy="default",
+            step=2,
+            steps=3,
+            round=0,
+            target="rota:primary",
+            person="li-na",
+            channels=["ops"],
+            reason="not_acknowledged",
+        ),
         _entry(now - timedelta(minutes=3), "note", "王芳", text="值班同事正在检查机房电源，预计 10 分钟内有结论。"),
     ]
     world.sent.append(_delivery(1, 3, since + timedelta(seconds=5), code="200", detail="accepted by the inbox"))

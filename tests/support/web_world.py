@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from tillwatch.alerting.ingest import IngestReceipt
 from tillwatch.alerting.silences import Draft, NoSuchSilence
@@ -219,8 +219,9 @@ class _Desk(_Part):
         return Muting(silences=_Silences(self.world).active())
 
     def acknowledge(self, incident: int, actor: str) -> object:
+    def acknowledge(self, incident: int, actor: str, *, lasting: timedelta | None = None) -> object:
         item = self.world.incident(incident)
-        self.world.order("acknowledge", incident, actor)
+        self.world.order("acknowledge", incident, actor, *([lasting] if lasting else []))
         self.world.known[incident] = replace(
             item,
             state=IncidentState.ACKNOWLEDGED,
@@ -229,6 +230,16 @@ class _Desk(_Part):
             version=item.version + 1,
         )
         return self.world.known[incident]
+
+    def unacknowledge(self, incident: int, actor: str, reason: str = "") -> object:
+        self.world.incident(incident)
+        self.world.order("unacknowledge", incident, actor, reason)
+        return None
+
+    def snooze(self, incident: int, actor: str, lasting: timedelta, reason: str = "") -> object:
+        self.world.incident(incident)
+        self.world.order("snooze", incident, actor, lasting, reason)
+        return None
 
     def note(self, incident: int, actor: str, text: str) -> object:
         self.world.incident(incident)

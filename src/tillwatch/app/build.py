@@ -37,6 +37,7 @@ from tillwatch.notify import registry as channels
 from tillwatch.notify.registry import Notifiers
 from tillwatch.notify.render import Renderer
 from tillwatch.notify.worker import OutboxWorker
+from tillwatch.oncall.duty import Duty
 from tillwatch.probers.registry import builtin
 from tillwatch.probers.runner import ProbeRunner
 from tillwatch.runbook.actions.base import ActionServices
@@ -186,7 +187,7 @@ def _wire(config: ChainConfig, clock: Clock, closing: ExitStack) -> App:
         audits=audits,
         repairs=repairs,
         runbooks=runbooks,
-        records=StoreRecords(database),
+        records=StoreRecords(database, duty=Duty.of(config), clock=clock),
         loops=Loops(clock=clock, metrics=metrics),
         _link=link,
         _closing=closing.pop_all(),

@@ -1,4 +1,4 @@
-"""`tillwatch incident list|show|ack|assign|note|resolve|export`."""
+"""`tillwatch incident list|show|ack|unack|snooze|assign|note|resolve|export`."""
 
 import getpass
 from pathlib import Path
@@ -11,7 +11,10 @@ from tillwatch.cli.context import ExitCode, emit, language, local_time, opened, 
 from tillwatch.cli.postmortem import markdown, title_of
 from tillwatch.config.declared import ChainConfig
 from tillwatch.errors import UsageError
+from tillwatch.incident.explain import explain
 from tillwatch.model.incident import Incident, IncidentState
+from tillwatch.oncall.duty import Duty
+from tillwatch.schedule import parse_duration
 from tillwatch.store import incidents as store
 from tillwatch.web.formats import Formats
 from tillwatch.web.language import CHINESE, ENGLISH, texts
@@ -90,10 +93,43 @@ def export(
 
 
 @app.command("ack")
-def acknowledge(ctx: typer.Context, incident: Number, actor: Actor = "") -> None:
-    """Say that somebody is on it; reminders stop."""
+def acknowledge(
+    ctx: typer.Context,
+    incident: Number,
+    lasting: Annotated[str, typer.Option("--for", help="So long, for example 2h; then it escalates again.")] = "",
+    actor: Actor = "",
+) -> None:
+    """Say that somebody is on it; reminders and escalations stop."""
+    span = parse_duration(lasting) if lasting else None
     with opened(ctx) as application:
-        _changed(ctx, application.config, application.desk.acknowledge(incident, _who(actor)))
+        changed = application.desk.acknowledge(incident, _who(actor), lasting=span)
+        _changed(ctx, application.config, changed)
+
+
+@app.command("unack")
+def unacknowledge(
+    ctx: typer.Context,
+    incident: Number,
+    reason: Annotated[str, typer.Option("--reason", help="Why it is given back.")] = "",
+    actor: Actor = "",
+) -> None:
+    """Give it back: nobody is on it any more, and whoever is next is told."""
+    with opened(ctx) as application:
+        _changed(ctx, application.config, application.desk.unacknowledge(incident, _who(actor), reason))
+
+
+@app.command("snooze")
+def snooze(
+    ctx: typer.Context,
+    incident: Number,
+    lasting: Annotated[str, typer.Option("--for", help="So long, for example 45m.")],
+    reason: Annotated[str, typer.Option("--reason", help="What is waited for.")] = "",
+    actor: Actor = "",
+) -> None:
+    """Quiet for a while although nobody is on it; a raised severity ends it."""
+    span = parse_duration(lasting)
+    with opened(ctx) as application:
+        _changed(ctx, application.config, application.desk.snooze(incident, _who(actor), span, reason))
 
 
 @app.command("assign")
@@ -151,6 +187,7 @@ def _told(ctx: typer.Context, application: Any, number: int) -> tuple[Incident, 
     with application.database.read() as connection:
         incident = store.get(connection, number)
         document = store.document(connection, number)
+        document["explain"] = explain(incident, Duty.of(chain), application.clock.now()).document()
         entries = store.timeline(connection, number)
     t = texts(CHINESE if language(ctx, chain) == "zh" else ENGLISH)
     now = application.clock.now()

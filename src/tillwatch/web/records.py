@@ -3,12 +3,15 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
+from tillwatch.clock import Clock, SystemClock
+from tillwatch.incident.explain import explain
 from tillwatch.model.alert import Episode
 from tillwatch.model.audit import AuditReport, Difference, DifferenceKind
 from tillwatch.model.incident import Incident, TimelineEntry
 from tillwatch.model.notice import DeliveryRecord
 from tillwatch.model.probe import ProbeResult, ProbeState
 from tillwatch.model.runbook import Run
+from tillwatch.oncall.duty import NOBODY, Duty
 from tillwatch.store import alerts, audits, incidents, outbox, probes, proofs, revision, runs
 from tillwatch.store.db import Database
 
@@ -19,8 +22,10 @@ MAX_ACTIVE_ALERTS = 10_000
 class StoreRecords:
     """`services.Records` on a database."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, duty: Duty = NOBODY, clock: Clock | None = None) -> None:
         self._database = database
+        self._duty = duty
+        self._clock = clock or SystemClock()
 
     def probe_states(self) -> Mapping[str, ProbeState]:
         with self._database.read() as connection:
@@ -52,7 +57,9 @@ class StoreRecords:
 
     def incident_document(self, incident: int) -> Mapping[str, object]:
         with self._database.read() as connection:
-            return incidents.document(connection, incident)
+            document = incidents.document(connection, incident)
+            known = incidents.get(connection, incident)
+        return {**document, "explain": explain(known, self._duty, self._clock.now()).document()}
 
     def active_alerts(self) -> Sequence[Episode]:
         with self._database.read() as connection:

@@ -163,3 +163,19 @@ def test_route_explain_needs_no_server_and_no_secrets(tillwatch, chain_directory
 )
 def test_labels_that_are_none_are_a_usage_error(tillwatch, labels: list[str], message: str) -> None:  # type: ignore[no-untyped-def]
     assert tillwatch("route", "explain", *labels) == (2, "", message + "\n")
+
+
+@pytest.mark.usefixtures("drifting")
+def test_an_acknowledgement_for_a_while_is_given_back_and_snoozed(tillwatch) -> None:  # type: ignore[no-untyped-def]
+    code, out, _ = tillwatch("incident", "ack", "1", "--for", "2h", "--actor", "li", "--json")
+    assert (code, json.loads(out)["acknowledged_until"]) == (0, "2026-11-24T05:00:00+00:00")
+    code, out, _ = tillwatch("incident", "unack", "1", "--reason", "ill", "--actor", "li", "--json")
+    assert (code, json.loads(out)["state"]) == (0, "open")
+    code, out, _ = tillwatch("incident", "snooze", "1", "--for", "45m", "--actor", "li", "--json")
+    assert (code, json.loads(out)["snoozed_until"]) == (0, "2026-11-24T03:45:00+00:00")
+    assert tillwatch("incident", "unack", "1", "--actor", "li")[0] == 4
+    assert tillwatch("incident", "snooze", "1", "--for", "soon", "--actor", "li")[0] == 2
+    code, out, _ = tillwatch("incident", "show", "1", "--json")
+    explained = json.loads(out)["explain"]
+    assert explained["quiet"] == "snoozed"
+    assert explained["next"][0]["kind"] == "snooze_over"

@@ -1,5 +1,7 @@
 """What a person does with a form and no script at all."""
 
+from datetime import timedelta
+
 import pytest
 from tests.support.web_client import Browser
 from tests.support.web_world import World
@@ -19,6 +21,14 @@ def test_acknowledging_needs_no_script_and_remembers_the_name(bad_night: World) 
 @pytest.mark.parametrize(
     ("page", "action", "fields", "order"),
     [
+        ("/incidents/3", "/incidents/3/ack", {"for": "2h"}, ("acknowledge", 3, "ann", timedelta(hours=2))),
+        ("/incidents/3", "/incidents/3/unack", {"reason": "ill"}, ("unacknowledge", 3, "ann", "ill")),
+        (
+            "/incidents/3",
+            "/incidents/3/snooze",
+            {"for": "30m", "reason": "carrier"},
+            ("snooze", 3, "ann", timedelta(minutes=30), "carrier"),
+        ),
         ("/incidents/3", "/incidents/3/note", {"text": "called them"}, ("note", 3, "ann", "called them")),
         ("/incidents/3", "/incidents/3/assign", {"assignee": "bob"}, ("assign", 3, "ann", "bob")),
         ("/incidents/3", "/incidents/3/resolve", {"reason": "gone"}, ("resolve", 3, "ann", "gone")),

@@ -16,6 +16,11 @@ Actor = Annotated[
 LongText = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_TEXT_CHARACTERS, pattern=r"^[^\x00]*$")
 ]
+OptionalText = Annotated[
+    str, StringConstraints(strip_whitespace=True, max_length=MAX_TEXT_CHARACTERS, pattern=r"^[^\x00]*$")
+]
+#: A span as people write it: 30m, 2h, 1d.
+Lasting = Annotated[str, StringConstraints(pattern=r"^([0-9]{1,6}(m|h|d))+$", max_length=24)]
 Name = Annotated[str, StringConstraints(max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 Id = Annotated[int, Field(ge=1, le=MAX_ID)]
 Limit = Annotated[int, Query(ge=1, le=MAX_PAGE_SIZE)]
@@ -30,6 +35,21 @@ class Body(BaseModel):
 
 class ActorBody(Body):
     actor: Actor
+
+
+class AcknowledgeBody(ActorBody):
+    """`for`: so long, for example 2h; after that the escalation goes on. For good when left out."""
+
+    lasting: Annotated[Lasting | None, Field(alias="for")] = None
+
+
+class GiveBackBody(ActorBody):
+    reason: OptionalText = ""
+
+
+class SnoozeBody(ActorBody):
+    lasting: Annotated[Lasting, Field(alias="for")]
+    reason: OptionalText = ""
 
 
 class NoteBody(ActorBody):

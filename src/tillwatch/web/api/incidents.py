@@ -4,8 +4,18 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query
 
+from tillwatch.schedule import parse_duration
 from tillwatch.web.api import documents
-from tillwatch.web.api.bodies import ActorBody, AssignBody, Id, Limit, NoteBody, ResolveBody
+from tillwatch.web.api.bodies import (
+    AcknowledgeBody,
+    AssignBody,
+    GiveBackBody,
+    Id,
+    Limit,
+    NoteBody,
+    ResolveBody,
+    SnoozeBody,
+)
 from tillwatch.web.handling import PAGE_SIZE, IncidentHere, ServicesHere
 
 router = APIRouter(prefix="/api/v1", tags=["incidents"])
@@ -33,8 +43,24 @@ def show(services: ServicesHere, incident: Id) -> documents.Document:
 
 
 @router.post("/incidents/{incident}/ack")
-def acknowledge(services: ServicesHere, incident: IncidentHere, body: ActorBody) -> documents.Document:
-    services.desk.acknowledge(incident, body.actor)
+def acknowledge(services: ServicesHere, incident: IncidentHere, body: AcknowledgeBody) -> documents.Document:
+    """With `for`, the acknowledgement runs out by itself and the escalation goes on."""
+    lasting = parse_duration(body.lasting) if body.lasting else None
+    services.desk.acknowledge(incident, body.actor, lasting=lasting)
+    return services.records.incident_document(incident)
+
+
+@router.post("/incidents/{incident}/unack")
+def unacknowledge(services: ServicesHere, incident: IncidentHere, body: GiveBackBody) -> documents.Document:
+    """Nobody is on it any more: whoever is next is told at once. 409 when nobody was."""
+    services.desk.unacknowledge(incident, body.actor, body.reason)
+    return services.records.incident_document(incident)
+
+
+@router.post("/incidents/{incident}/snooze")
+def snooze(services: ServicesHere, incident: IncidentHere, body: SnoozeBody) -> documents.Document:
+    """Quiet for so long, unless the severity rises. 409 when it is acknowledged or resolved."""
+    services.desk.snooze(incident, body.actor, parse_duration(body.lasting), body.reason)
     return services.records.incident_document(incident)
 
 

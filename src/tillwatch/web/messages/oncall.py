@@ -40,6 +40,33 @@ MESSAGES: Mapping[str, Text] = {
     "step.not_yet": Text("not yet due", "尚未到时间"),
     "step.paused": Text("stands still", "暂停"),
     "step.no_policy": Text("the policy is not declared any more", "策略已不存在"),
+    "explain.title": Text("Who is told", "通知给谁"),
+    "explain.resolved": Text("It is resolved: nobody is told any more.", "已解决：不再通知任何人。"),
+    "explain.folded": Text(
+        "Another incident explains it: nobody is told of this one.", "已由另一个事件说明：本事件不单独通知。"
+    ),
+    "explain.acknowledged": Text("Acknowledged: reminders and escalations stand still.", "已确认：提醒和升级暂停。"),
+    "explain.snoozed": Text("Snoozed: nobody is told unless the severity rises.", "已暂缓：除非级别升高，否则不通知。"),
+    "explain.nobody": Text(
+        "Nobody will be told of it again by itself; the timeline says why.", "不会再自动通知任何人；原因见时间线。"
+    ),
+    "explain.heard": Text("{who} was told through {channels}", "已通知 {who}，经由 {channels}"),
+    "explain.by_route": Text("by the route, receiver {receiver}", "按路由，接收方 {receiver}"),
+    "explain.by_escalation": Text("by the escalation of receiver {receiver}", "按接收方 {receiver} 的升级策略"),
+    "explain.reminders": Text("{text}; reminded {n} times", "{text}；已提醒 {n} 次"),
+    "explain.reminders.one": Text("{text}; reminded {n} time", "{text}；已提醒 {n} 次"),
+    "explain.opening": Text("{who} will be told through {channels}", "将通知 {who}，经由 {channels}"),
+    "explain.reminder": Text(
+        "{who} will be reminded through {channels}, unless somebody acknowledges",
+        "若无人确认，将提醒 {who}，经由 {channels}",
+    ),
+    "explain.step": Text(
+        "Escalation step {step}: {to}, through {channels}, unless somebody acknowledges",
+        "若无人确认，升级第 {step} 步：{to}，经由 {channels}",
+    ),
+    "explain.acknowledgement_over": Text("The acknowledgement runs out; the escalation goes on", "确认到期，继续升级"),
+    "explain.snooze_over": Text("The snooze ends", "暂缓结束"),
+    "explain.everybody": Text("whoever reads the channel", "渠道的所有读者"),
     "calendar.closed": Text("the shop is closed", "门店已打烊"),
     "oncall.nobody": Text("nobody", "无人"),
 }

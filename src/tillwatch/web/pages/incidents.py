@@ -5,11 +5,15 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
+from tillwatch.incident.explain import explain
 from tillwatch.model.incident import RunbookLink
+from tillwatch.oncall.duty import Duty
+from tillwatch.schedule import parse_duration
 from tillwatch.web.handling import MAX_ID, PAGE_SIZE, FormHere, IncidentHere, PagesHere
 from tillwatch.web.language import Texts
 from tillwatch.web.services import Services
 from tillwatch.web.views.evidence import evidence_view
+from tillwatch.web.views.explain import explanation_view
 from tillwatch.web.views.incident import incident_view, newest_first
 from tillwatch.web.views.names import channel_names, system_names
 from tillwatch.web.views.timeline import entry_views
@@ -20,6 +24,8 @@ router = APIRouter(prefix="/incidents", include_in_schema=False)
 MAX_EVIDENCE_SHOWN = 12
 MAX_DELIVERIES_SHOWN = 100
 MAX_RUNS_SHOWN = 20
+#: What is offered for an acknowledgement or a snooze; the command and the API take any span.
+SPANS = ("30m", "1h", "2h", "8h", "1d")
 
 IncidentId = Annotated[int, Query(ge=1, le=MAX_ID)]
 
@@ -52,6 +58,9 @@ def show(request: Request, pages: PagesHere, incident: int) -> Response:
         "deliveries": services.records.deliveries(incident=item.id, limit=MAX_DELIVERIES_SHOWN),
         "systems": system_names(services.config, reader.t),
         "channels": channel_names(services.config, reader.t),
+        "explained": explanation_view(explain(item, Duty.of(services.config), pages.now), services.config, reader.t),
+        "spans": [(text, parse_duration(text).total_seconds()) for text in SPANS],
+        "people": [reader.t.name(one.name, one.id) for one in services.config.people],
         "has_drift": "Drift" in {episode.labels.get("alertname") for episode in episodes},
     }
     return pages.html(request, "incident.html", values, reader=reader)
@@ -59,9 +68,23 @@ def show(request: Request, pages: PagesHere, incident: int) -> Response:
 
 @router.post("/{incident}/ack")
 def acknowledge(request: Request, pages: PagesHere, incident: IncidentHere, form: FormHere) -> Response:
-    actor = form.text("actor")
-    pages.services.desk.acknowledge(incident, actor)
+    actor, span = form.text("actor"), form.optional("for")
+    pages.services.desk.acknowledge(incident, actor, lasting=parse_duration(span) if span else None)
     return pages.redirect(request, f"/incidents/{incident}?done=acknowledged", actor=actor)
+
+
+@router.post("/{incident}/unack")
+def unacknowledge(request: Request, pages: PagesHere, incident: IncidentHere, form: FormHere) -> Response:
+    actor = form.text("actor")
+    pages.services.desk.unacknowledge(incident, actor, form.optional("reason"))
+    return pages.redirect(request, f"/incidents/{incident}?done=given_back", actor=actor)
+
+
+@router.post("/{incident}/snooze")
+def snooze(request: Request, pages: PagesHere, incident: IncidentHere, form: FormHere) -> Response:
+    actor = form.text("actor")
+    pages.services.desk.snooze(incident, actor, parse_duration(form.text("for")), form.optional("reason"))
+    return pages.redirect(request, f"/incidents/{incident}?done=snoozed", actor=actor)
 
 
 @router.post("/{incident}/note")
