@@ -31,6 +31,8 @@ PAGES = {
     "run": "/runs/1",
     "needs-human": "/runs/2",
     "deliveries": "/deliveries",
+    "oncall": "/oncall",
+    "oncall-statistics": "/oncall/statistics",
 }
 
 Open = Callable[..., BrowserContext]

@@ -27,6 +27,7 @@ from tillwatch.model.notice import DeliveryRecord, DeliveryState, NoticeKind
 from tillwatch.model.probe import Measurement, Outcome, ProbeResult, ProbeState, ProbeStatus
 from tillwatch.model.runbook import Phase, Run, RunState, StepRecord, StepState
 from tillwatch.runbook.cards import DryRun, ParamField, RunbookCard, StepCard, StepPlan
+from tillwatch.store.statistics import Action, Case, Page
 
 LOST = ("CY-20261124-0041", "CY-20261124-0043", "CY-20261124-0057")
 
@@ -76,7 +77,30 @@ def night_world(clock: ManualClock) -> World:
     _busy_host(world, now)
     _yesterday(world, now)
     _runs(world, now)
+    _month(world, now)
     return world
+
+
+def _month(world: World, now: datetime) -> None:
+    """Three incidents, four pages, one of which nobody needed."""
+    for number, (severity, hours, acknowledged, resolved) in enumerate(
+        [(Severity.CRITICAL, 30, 4, 25), (Severity.WARNING, 90, 22, 140), (Severity.WARNING, 200, None, None)], 101
+    ):
+        opened = now - timedelta(hours=hours)
+        world.cases.append(
+            Case(
+                id=number,
+                severity=severity,
+                opened_at=opened,
+                acknowledged_at=None if acknowledged is None else opened + timedelta(minutes=acknowledged),
+                resolved_at=None if resolved is None else opened + timedelta(minutes=resolved),
+            )
+        )
+        world.pages.append(Page(incident=number, person="li-na", at=opened + timedelta(seconds=6)))
+        if acknowledged is not None:
+            world.actions.append(Action(incident=number, at=opened + timedelta(minutes=acknowledged)))
+    world.pages.append(Page(incident=101, person="", at=now - timedelta(hours=30)))
+    world.actions.sort(key=lambda action: action.at)
 
 
 def _result(

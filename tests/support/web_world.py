@@ -12,6 +12,7 @@ from tillwatch.config.declared import ChainConfig
 from tillwatch.errors import RefusedError, StoreError, UsageError
 from tillwatch.incident.acks import AckState, Opened
 from tillwatch.incident.muting import Muting
+from tillwatch.incident.statistics import Statistics, statistics
 from tillwatch.model.alert import Alert, Episode
 from tillwatch.model.audit import AuditReport, Difference, DifferenceKind
 from tillwatch.model.incident import Incident, IncidentState, TimelineEntry
@@ -21,6 +22,7 @@ from tillwatch.model.runbook import Run
 from tillwatch.runbook.cards import DryRun, RunbookCard
 from tillwatch.store.links import Use
 from tillwatch.store.silences import Silence, SilenceState
+from tillwatch.store.statistics import Action, Case, Page
 from tillwatch.web.services import Health, Services
 
 
@@ -52,6 +54,9 @@ class World:
     refused: str = ""
     receipt: IngestReceipt = field(default_factory=lambda: IngestReceipt(stored=0, quarantined=0))
     token: str = ""
+    cases: list[Case] = field(default_factory=list)
+    pages: list[Page] = field(default_factory=list)
+    actions: list[Action] = field(default_factory=list)
     asked_plan: tuple[str, Mapping[str, str], int | None] | None = None
 
     def services(self) -> Services:
@@ -156,6 +161,10 @@ class World:
         found = sorted(self.started.values(), key=lambda run: -run.id)
         return [run for run in found if incident in (None, run.incident)][:limit]
 
+    def statistics(self, since: datetime) -> Statistics:
+        self.ask()
+        return statistics(since, self.cases, self.pages, self.actions)
+
     def revision(self) -> str:
         self.ask()
         return f"{len(self.orders):x}{len(self.alerts):x}{len(self.known):x}"
@@ -218,7 +227,6 @@ class _Desk(_Part):
     def muting(self) -> Muting:
         return Muting(silences=_Silences(self.world).active())
 
-    def acknowledge(self, incident: int, actor: str) -> object:
     def acknowledge(self, incident: int, actor: str, *, lasting: timedelta | None = None) -> object:
         item = self.world.incident(incident)
         self.world.order("acknowledge", incident, actor, *([lasting] if lasting else []))

@@ -72,8 +72,13 @@ class StoreCalendar:
 
     def held(self, severity: Severity, at: datetime) -> datetime:
         """When something of this severity may be told: `at`, or the end of the quiet hours around it."""
+        return at if severity is Severity.CRITICAL else self.quiet_until(at) or at
+
+    def quiet_until(self, at: datetime) -> datetime | None:
+        """The end of the quiet hours around `at`; None outside of them."""
         quiet = self.calendar.quiet_hours
-        return at if severity is Severity.CRITICAL or not quiet else days.ends(at, self.zone, quiet)
+        until = days.ends(at, self.zone, quiet) if quiet else at
+        return until if until > at else None
 
     def automatic_runs_allowed(self, at: datetime, labels: Labels | None = None) -> tuple[bool, tuple[str, ...]]:
         """Whether a runbook may start by itself at `at`, and the windows that forbid it."""

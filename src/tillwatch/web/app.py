@@ -8,7 +8,18 @@ from fastapi import FastAPI
 import tillwatch
 from tillwatch.errors import RefusedError
 from tillwatch.web import errors_shown
-from tillwatch.web.api import alertmanager, audits, hooks, incidents, operations, overview, probes, runbooks, silences
+from tillwatch.web.api import (
+    alertmanager,
+    audits,
+    hooks,
+    incidents,
+    oncall,
+    operations,
+    overview,
+    probes,
+    runbooks,
+    silences,
+)
 from tillwatch.web.assets import load_assets
 from tillwatch.web.intake import Intake
 from tillwatch.web.live import Pulse
@@ -17,6 +28,7 @@ from tillwatch.web.pages import audits as audit_pages
 from tillwatch.web.pages import deliveries as delivery_pages
 from tillwatch.web.pages import frame as frame_pages
 from tillwatch.web.pages import incidents as incident_pages
+from tillwatch.web.pages import oncall as oncall_pages
 from tillwatch.web.pages import overview as overview_pages
 from tillwatch.web.pages import probes as probe_pages
 from tillwatch.web.pages import runbooks as runbook_pages
@@ -25,10 +37,11 @@ from tillwatch.web.render import Pages
 from tillwatch.web.security import Guard, Policy, is_loopback
 from tillwatch.web.services import Services
 
-API = (overview, probes, incidents, audits, runbooks, alertmanager, silences, hooks, operations)
+API = (overview, probes, incidents, oncall, audits, runbooks, alertmanager, silences, hooks, operations)
 PAGES = (
     overview_pages,
     incident_pages,
+    oncall_pages,
     audit_pages,
     runbook_pages,
     run_pages,

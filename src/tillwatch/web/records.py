@@ -5,6 +5,7 @@ from datetime import datetime
 
 from tillwatch.clock import Clock, SystemClock
 from tillwatch.incident.explain import explain
+from tillwatch.incident.statistics import Statistics, statistics
 from tillwatch.model.alert import Episode
 from tillwatch.model.audit import AuditReport, Difference, DifferenceKind
 from tillwatch.model.incident import Incident, TimelineEntry
@@ -13,6 +14,7 @@ from tillwatch.model.probe import ProbeResult, ProbeState
 from tillwatch.model.runbook import Run
 from tillwatch.oncall.duty import NOBODY, Duty
 from tillwatch.store import alerts, audits, incidents, outbox, probes, proofs, revision, runs
+from tillwatch.store import statistics as counted
 from tillwatch.store.db import Database
 
 #: Alerts answered at once by Alertmanager's API; a chain with more has one problem, not ten thousand.
@@ -99,6 +101,11 @@ class StoreRecords:
     def runs(self, *, incident: int | None = None, limit: int) -> Sequence[Run]:
         with self._database.read() as connection:
             return runs.listed(connection, incident=incident, limit=limit)
+
+    def statistics(self, since: datetime) -> Statistics:
+        with self._database.read() as connection:
+            cases, pages = counted.cases(connection, since), counted.pages(connection, since)
+            return statistics(since, cases, pages, counted.actions(connection, since))
 
     def revision(self) -> str:
         with self._database.read() as connection:

@@ -17,6 +17,7 @@ from tillwatch.clock import Clock
 from tillwatch.config.declared import ChainConfig
 from tillwatch.incident.acks import Opened
 from tillwatch.incident.muting import Muting
+from tillwatch.incident.statistics import Statistics
 from tillwatch.model.alert import Alert, Episode
 from tillwatch.model.audit import AuditReport, Difference, DifferenceKind
 from tillwatch.model.incident import Incident, TimelineEntry
@@ -50,6 +51,7 @@ class Records(Protocol):
         self, run: int, *, kind: DifferenceKind | None, offset: int, limit: int
     ) -> Sequence[Difference]: ...
     def runs(self, *, incident: int | None = None, limit: int) -> Sequence[Run]: ...
+    def statistics(self, since: datetime) -> Statistics: ...
     def revision(self) -> str:
         """A cheap text that differs whenever something a page shows has changed. StoreError when the store is gone."""
         ...

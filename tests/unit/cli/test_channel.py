@@ -16,7 +16,7 @@ def test_every_channel_is_listed_with_its_target_and_without_its_secret(run: Run
             "kind": "webhook",
             "name": {"en": "Operations inbox", "zh": "运维收件箱"},
             "target": "http://127.0.0.1:9999/…",
-            "receivers": ["ops"],
+            "receivers": ["ops", "oncall"],
         }
     ]
 

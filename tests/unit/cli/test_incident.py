@@ -178,4 +178,4 @@ def test_an_acknowledgement_for_a_while_is_given_back_and_snoozed(tillwatch) -> 
     code, out, _ = tillwatch("incident", "show", "1", "--json")
     explained = json.loads(out)["explain"]
     assert explained["quiet"] == "snoozed"
-    assert explained["next"][0]["kind"] == "snooze_over"
+    assert "snooze_over" in {one["kind"] for one in explained["next"]}

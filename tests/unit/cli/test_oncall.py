@@ -15,8 +15,12 @@ rotas:
 """
 
 
+ROUTES = "route: {receiver: ops}\nreceivers: [{id: ops, channels: [ops]}]\n"
+
+
 def declare(chain: Path, text: str = ONCALL) -> None:
     (chain / "alerts/oncall.yaml").write_text(text, encoding="utf-8")
+    (chain / "alerts/routes.yaml").write_text(ROUTES, encoding="utf-8")
 
 
 def test_now_names_the_person_until_when_and_who_is_next(run: Run, chain: Path) -> None:

@@ -68,7 +68,7 @@ def test_everything_declared_knows_its_place(pack: ChainConfig) -> None:
 
 
 def test_a_leading_zero_survives(tmp_path: Path) -> None:
-    for name in ("tillwatch.yaml", "alerts/routes.yaml"):
+    for name in ("tillwatch.yaml", "alerts/routes.yaml", "alerts/oncall.yaml"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes((pack_root() / name).read_bytes())
     (tmp_path / "probes").mkdir()

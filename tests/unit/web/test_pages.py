@@ -37,6 +37,9 @@ PAGES = (
     "/probes/erp-api",
     "/probes/hq-server-host",
     "/deliveries",
+    "/oncall",
+    "/oncall/statistics",
+    "/oncall/statistics?days=7",
     "/sign-in",
 )
 PAYLOAD = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{7*7}}{% raw %}&amp;"
@@ -56,7 +59,17 @@ def test_every_page_renders_on_a_bad_night(bad_night: World, language: str) -> N
 def test_every_page_renders_before_anything_was_measured(calm_chain: World, language: str) -> None:
     world = World(config=calm_chain.config, clock=calm_chain.clock)
     browser = Browser(world)
-    for page in ("/", "/incidents", "/audits", "/runbooks", "/probes", "/probes/erp-api", "/deliveries"):
+    for page in (
+        "/",
+        "/incidents",
+        "/audits",
+        "/runbooks",
+        "/probes",
+        "/probes/erp-api",
+        "/deliveries",
+        "/oncall",
+        "/oncall/statistics",
+    ):
         assert browser.get(f"{page}?lang={language}").status_code == 200, page
 
 

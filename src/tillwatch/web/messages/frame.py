@@ -10,6 +10,7 @@ MESSAGES: Mapping[str, Text] = {
     "nav.label": Text("Main", "主导航"),
     "nav.overview": Text("Overview", "总览"),
     "nav.incidents": Text("Incidents", "事件"),
+    "nav.oncall": Text("On call", "值班"),
     "nav.audits": Text("Audits", "对账"),
     "nav.runbooks": Text("Runbooks", "预案"),
     "nav.probes": Text("Checks", "探测"),
