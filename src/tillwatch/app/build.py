@@ -29,11 +29,14 @@ from tillwatch.errors import TillwatchError
 from tillwatch.incident import maintenance
 from tillwatch.incident.acks import KEY, AckLinks, signer
 from tillwatch.incident.desk import IncidentDesk
+from tillwatch.incident.handover import Handovers
+from tillwatch.incident.invariants import CHECK_SECONDS, InvariantAuditor
 from tillwatch.metrics import Metrics
 from tillwatch.model.alert import EpisodeChange
 from tillwatch.model.audit import AuditReport
 from tillwatch.model.notice import Attempt, DeliveryRecord
 from tillwatch.notify import registry as channels
+from tillwatch.notify.direct import Direct
 from tillwatch.notify.registry import Notifiers
 from tillwatch.notify.render import Renderer
 from tillwatch.notify.worker import OutboxWorker
@@ -217,18 +220,35 @@ def _running(app: App) -> list[tuple[str, Run]]:
         ("runbooks", app.runbooks.worker().loop),
         ("outbox", _messages(app).loop),
         ("incidents", _incident_rounds(app)),
+        ("invariants", _invariant_rounds(app)),
     ]
 
 
 def _incident_rounds(app: App) -> Run:
     """What time alone changes: leases that lapse, reminders that fall due; and the gauges that count."""
 
+    handovers = Handovers(app.config, database=app.database)
+
     def work() -> None:
         app.ingest.lapse()
         app.desk.tick(app.clock.now())
+        handovers.tick(app.clock.now())
         gauges.show(app.database, app.config, app.metrics, app.clock.now())
 
     return rounds("incidents", work, every_seconds=TICK_SECONDS, clock=app.clock, metrics=app.metrics)
+
+
+def _invariant_rounds(app: App) -> Run:
+    """Who watches the watcher: a loop of its own, so that it runs when the others do not."""
+    auditor = InvariantAuditor(
+        app.database,
+        clock=app.clock,
+        metrics=app.metrics,
+        owner=app.owner,
+        channels=[channel.id for channel in app.config.channels],
+        send=Direct(app.config, app.notifiers, clock=app.clock),
+    )
+    return rounds("invariants", auditor.round, every_seconds=CHECK_SECONDS, clock=app.clock, metrics=app.metrics)
 
 
 class _IncidentLink:

@@ -150,6 +150,12 @@ _INCIDENTS = (
     _own("tillwatch_notifications_total", _C, "Delivery attempts by result.", "channel", "result"),
     _own("tillwatch_notification_duration_seconds", _H, "How long a channel took to answer.", "channel"),
     _own("tillwatch_outbox_oldest_seconds", _G, "Age of the oldest message that is due and not delivered."),
+    _own(
+        "tillwatch_invariant_breaches",
+        _G,
+        "Incidents or messages that a promise of ours was broken for.",
+        "invariant",
+    ),
     _own("tillwatch_outbox_pending", _G, "Messages that are not delivered yet."),
     _own("tillwatch_runbook_runs_total", _C, "Runbook runs by final state.", "runbook", "state"),
     _own("tillwatch_runbook_runs_waiting", _G, "Runs that wait for a person.", "state"),

@@ -222,6 +222,19 @@ def oldest_due(connection: Connection, now: datetime) -> datetime | None:
     ).scalar_one_or_none()
 
 
+def stuck(connection: Connection, since: datetime) -> dict[str, int]:
+    """Channels with messages that were due, or tried for the first time, before `since` and have no end, and how many.
+
+    A retry moves the time at which a message is due, so the first try counts where there was one.
+    """
+    tried = select(outbox_attempts.c.outbox).where(
+        outbox_attempts.c.outbox == outbox.c.id, outbox_attempts.c.at <= since
+    )
+    late = or_(tried.exists(), and_(outbox.c.attempts == 0, outbox.c.not_before <= since))
+    query = select(outbox.c.channel, func.count()).where(outbox.c.state.in_(_OPEN), late).group_by(outbox.c.channel)
+    return {row[0]: row[1] for row in connection.execute(query)}
+
+
 def pending(connection: Connection) -> int:
     """How many messages have not come to an end."""
     return int(connection.execute(select(func.count()).where(outbox.c.state.in_(_OPEN))).scalar_one())
