@@ -26,6 +26,9 @@ from tillwatch.store.writer import Writer
 LOCK_TIMEOUT_SECONDS = 5.0
 #: A statement that runs longer is a defect, not a wait.
 STATEMENT_TIMEOUT_SECONDS = 30.0
+#: A process that freezes inside a write holds up every other one; PostgreSQL ends its session after this.
+IDLE_WRITER_SECONDS = 10.0
+IDLE_READER_SECONDS = 60.0
 CONNECT_TIMEOUT_SECONDS = 5
 #: A dead link to the database is noticed within this time, not after the kernel's two hours.
 TCP_USER_TIMEOUT_MILLISECONDS = 5000
@@ -182,9 +185,10 @@ def tune_sqlite(engine: Engine, begin: str, *pragmas: str) -> None:
 
 def _postgresql(url: URL, lock_timeout_seconds: float, *, connections: int) -> Engine:
     milliseconds = int(lock_timeout_seconds * 1000)
+    idle = IDLE_WRITER_SECONDS if connections == 1 else IDLE_READER_SECONDS
     settings = (
         f"-c lock_timeout={milliseconds} -c statement_timeout={int(STATEMENT_TIMEOUT_SECONDS * 1000)} "
-        "-c timezone=UTC -c idle_in_transaction_session_timeout=60000"
+        f"-c timezone=UTC -c idle_in_transaction_session_timeout={int(idle * 1000)}"
     )
     return create_engine(
         url,

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from tillwatch.config.declared import ChainConfig
 from tillwatch.incident.climbing import named
 from tillwatch.oncall.duty import Duty
-from tillwatch.oncall.outlook import merged, outlook
+from tillwatch.oncall.outlook import HORIZON, merged, outlook
 from tillwatch.oncall.rota import Schedule, Turn
 from tillwatch.web.formats import Formats
 from tillwatch.web.language import Texts
@@ -73,6 +73,8 @@ def _rota(config: ChainConfig, schedule: Schedule, now: datetime, t: Texts, f: F
     begins = local.replace(hour=0, minute=0, second=0, microsecond=0)
     days = tuple(begins + timedelta(days=number) for number in range(DAYS))
     turns = merged(schedule.turns(begins, begins + timedelta(days=DAYS)))
+    # The strip is cut at its ends, the list is not.
+    whole = merged(schedule.turns(begins - HORIZON, begins + HORIZON))
     people = sorted({turn.person for turn in turns if turn.person})
     vendors = {person.id for person in config.people if person.vendor}
     return RotaView(
@@ -88,7 +90,7 @@ def _rota(config: ChainConfig, schedule: Schedule, now: datetime, t: Texts, f: F
         begins=begins,
         pieces=tuple(_piece(config, turn, begins, people, t, f) for turn in turns),
         days=days,
-        turns=tuple((_called(config, turn, t), turn) for turn in turns if turn.ends > now)[:MAX_TURNS_LISTED],
+        turns=tuple((_called(config, turn, t), turn) for turn in whole if turn.ends > now)[:MAX_TURNS_LISTED],
         may_be_empty=rota.may_be_empty,
     )
 
