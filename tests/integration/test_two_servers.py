@@ -207,5 +207,5 @@ def test_a_process_that_freezes_in_a_transaction_does_not_keep_the_others_from_w
     finally:
         process.send_signal(signal.SIGCONT)
         process.kill()
-        process.wait(30)
+        process.communicate(timeout=30)
         database.close()
