@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Page, Playwright, expect, sync_playwright
 from tests.support.web_night import calm_world, night_world
 from tests.support.web_server import CHROMIUM, CHROMIUM_FLAGS, BrowserClock, serving
+from tests.support.web_silences import add_silences
 from tests.support.web_world import World
 
 from tillwatch.model.incident import IncidentState
@@ -33,6 +34,8 @@ PAGES = {
     "deliveries": "/deliveries",
     "oncall": "/oncall",
     "oncall-statistics": "/oncall/statistics",
+    "silences": "/silences",
+    "silence": "/silences/new?incident=3",
 }
 
 Open = Callable[..., BrowserContext]
@@ -67,7 +70,7 @@ def browser(playwright: Playwright, tmp_path: Path) -> Iterator[Open]:
 
 @pytest.fixture
 def night() -> World:
-    return night_world(BrowserClock())
+    return add_silences(night_world(BrowserClock()))
 
 
 def _complaints(page: Page) -> list[str]:

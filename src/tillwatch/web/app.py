@@ -33,6 +33,7 @@ from tillwatch.web.pages import overview as overview_pages
 from tillwatch.web.pages import probes as probe_pages
 from tillwatch.web.pages import runbooks as runbook_pages
 from tillwatch.web.pages import runs as run_pages
+from tillwatch.web.pages import silences as silence_pages
 from tillwatch.web.render import Pages
 from tillwatch.web.security import Guard, Policy, is_loopback
 from tillwatch.web.services import Services
@@ -46,6 +47,7 @@ PAGES = (
     runbook_pages,
     run_pages,
     probe_pages,
+    silence_pages,
     delivery_pages,
     ack_pages,
     frame_pages,

@@ -40,6 +40,8 @@ PAGES = (
     "/oncall",
     "/oncall/statistics",
     "/oncall/statistics?days=7",
+    "/silences",
+    "/silences/new?incident=3",
     "/sign-in",
 )
 PAYLOAD = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{7*7}}{% raw %}&amp;"
@@ -67,6 +69,7 @@ def test_every_page_renders_before_anything_was_measured(calm_chain: World, lang
         "/probes",
         "/probes/erp-api",
         "/deliveries",
+        "/silences",
         "/oncall",
         "/oncall/statistics",
     ):

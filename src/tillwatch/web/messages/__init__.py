@@ -12,12 +12,13 @@ from tillwatch.web.messages import (
     overview,
     probes,
     runbooks,
+    silences,
     timeline,
     words,
 )
 from tillwatch.web.messages.text import Text
 
-TABLES = (ack, audits, errors, frame, incidents, oncall, overview, probes, runbooks, timeline, words)
+TABLES = (ack, audits, errors, frame, incidents, oncall, overview, probes, runbooks, silences, timeline, words)
 
 
 def merged() -> Mapping[str, Text]:

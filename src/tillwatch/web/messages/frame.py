@@ -14,6 +14,7 @@ MESSAGES: Mapping[str, Text] = {
     "nav.audits": Text("Audits", "对账"),
     "nav.runbooks": Text("Runbooks", "预案"),
     "nav.probes": Text("Checks", "探测"),
+    "nav.silences": Text("Silences", "静默"),
     "nav.deliveries": Text("Deliveries", "通知"),
     "lang.label": Text("Language", "语言"),
     "lang.en": Text("English", "English"),

@@ -1,14 +1,17 @@
 """Incidents: the list, one incident, and what a person does about it."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from tillwatch.incident.explain import explain
+from tillwatch.model.alert import Episode
 from tillwatch.model.incident import RunbookLink
 from tillwatch.oncall.duty import Duty
 from tillwatch.schedule import parse_duration
+from tillwatch.store.silences import Silence
 from tillwatch.web.handling import MAX_ID, PAGE_SIZE, FormHere, IncidentHere, PagesHere
 from tillwatch.web.language import Texts
 from tillwatch.web.services import Services
@@ -61,6 +64,7 @@ def show(request: Request, pages: PagesHere, incident: int) -> Response:
         "explained": explanation_view(explain(item, Duty.of(services.config), pages.now), services.config, reader.t),
         "spans": [(text, parse_duration(text).total_seconds()) for text in SPANS],
         "people": [reader.t.name(one.name, one.id) for one in services.config.people],
+        "silences": _muting(services, episodes),
         "has_drift": "Drift" in {episode.labels.get("alertname") for episode in episodes},
     }
     return pages.html(request, "incident.html", values, reader=reader)
@@ -106,6 +110,12 @@ def resolve(request: Request, pages: PagesHere, incident: IncidentHere, form: Fo
     actor, reason = form.text("actor"), form.text("reason")
     pages.services.desk.resolve(incident, actor, reason)
     return pages.redirect(request, f"/incidents/{incident}?done=resolved", actor=actor)
+
+
+def _muting(services: Services, episodes: Sequence[Episode]) -> list[Silence]:
+    """The silences in force that keep any of these alerts quiet."""
+    live = [one.labels for one in episodes if one.is_live]
+    return [one for one in services.silences.active() if any(map(one.mutes, live))]
 
 
 def runbook_titles(services: Services, links: tuple[RunbookLink, ...], t: Texts) -> list[tuple[RunbookLink, str, int]]:
