@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from tillwatch.audit.compare import Strategy, Stream, Unsuited
 from tillwatch.audit.declare import Declared
+from tillwatch.audit.pushdown import digest
 from tillwatch.sources.base import Source
 
 
@@ -17,11 +18,9 @@ class Choice:
 
 def choose(declared: Declared, left: Source, right: Source) -> Choice:
     """The cheapest strategy that proves what the audit asks."""
-    return Choice(
-        strategy=Stream(),
-        reason=f"{declared.spec.left.system} ({left.kind}) and {declared.spec.right.system} ({right.kind}) have no "
-        "digest in common, so every row is read and compared here",
-    )
+    if not (why := digest.able(left, right)):
+        return Choice(strategy=digest.Digest(), reason="both databases sum hashes of their rows, and what differs is read")
+    return Choice(strategy=Stream(), reason=f"every row is read and compared here, because {why}")
 
 
 def instead(choice: Choice, why: Unsuited) -> Choice:

@@ -132,7 +132,7 @@ class Sides:
         progress: Progress,
     ) -> None:
         self._declared = declared
-        self._leftovers = leftovers
+        self.leftovers = leftovers
         self.sources: Mapping[str, Source] = {"left": left, "right": right}
         self._spill = spill
         self._gate = gate
@@ -176,6 +176,21 @@ class Sides:
                     verdict=Verdict.INCONCLUSIVE,
                 )
 
+    def read_found(self, keys: Sequence[Mapping[str, str]]) -> None:
+        """Of both sides the rows under `keys`, and no others, when everything else was proven equal elsewhere: what is
+        wrong with these rows is all that is wrong. Raises SideFault."""
+        doubts = self._read(SIDES, dict.fromkeys(SIDES, under_keys(keys)), pending_only=False)
+        if wrong := [doubt for doubt in doubts.values() if doubt]:
+            raise SideFault("; ".join(wrong), verdict=Verdict.INCONCLUSIVE)
+
+    def account(self, side: str, *, rows: int, bytes_read: int, requests: int) -> None:
+        """Say what was looked at elsewhere: `rows` is how many the side has."""
+        read = self.reads[side]
+        read.rows = rows
+        read.bytes_read += bytes_read
+        read.requests += requests
+        setattr(self._progress, side, rows)
+
     def read_keys(self, keys: Sequence[Mapping[str, str]]) -> None:
         """Only the rows under `keys`, from both sides. Raises SideFault."""
         doubts = self._read(SIDES, dict.fromkeys(SIDES, under_keys(keys)), pending_only=True)
@@ -185,7 +200,7 @@ class Sides:
     def ask(self, questions: Mapping[str, Callable[[], T]], doing: str) -> dict[str, T]:
         """The answer of each side to a question that gives no rows, both asked at once. Raises SideFault."""
         box: queue.Queue[tuple[str, T | BaseException]] = queue.Queue()
-        self._refuse_hanging(tuple(questions))
+        self.refuse_hanging(tuple(questions))
 
         def answer(side: str, question: Callable[[], T]) -> None:
             try:
@@ -207,7 +222,7 @@ class Sides:
                 except queue.Empty:
                     continue
                 if isinstance(got, BaseException):
-                    raise self._fault(side, got)
+                    raise self.fault(side, got)
                 found[side] = got
         finally:
             self._leave(threads)
@@ -219,7 +234,7 @@ class Sides:
         cancel = threading.Event()
         encoders: dict[str, Encoder] = {}
         threads: dict[str, threading.Thread] = {}
-        self._refuse_hanging(todo)
+        self.refuse_hanging(todo)
         for side in todo:
             self._spill.clear(side)
             context = self._declared.left_context if side == "left" else self._declared.right_context
@@ -233,7 +248,7 @@ class Sides:
                 if isinstance(item, Tail):
                     doubts[side] = self._finished(side, item, read[side], encoders[side], whole=not pending_only)
                 elif isinstance(item, BaseException):
-                    raise self._fault(side, item)
+                    raise self.fault(side, item)
                 else:
                     read[side] += len(item)
                     self._keep(side, item, encoders[side], pending_only=pending_only)
@@ -247,11 +262,12 @@ class Sides:
         for side, thread in threads.items():
             thread.join(LEAVE_SECONDS)
             if thread.is_alive():
-                self._leftovers.leave(self.reads[side].system, thread)
+                self.leftovers.leave(self.reads[side].system, thread)
 
-    def _refuse_hanging(self, todo: Sequence[str]) -> None:
+    def refuse_hanging(self, todo: Sequence[str]) -> None:
+        """Raises SideFault when an earlier reading of one of these sides never ended."""
         for side in todo:
-            if self._leftovers.hangs(self.reads[side].system):
+            if self.leftovers.hangs(self.reads[side].system):
                 raise SideFault(
                     f"{self.reads[side]} was not read: an earlier reading of {self.reads[side].system} still hangs; "
                     "lower that source's timeout_seconds or look at why it does not answer"
@@ -319,7 +335,8 @@ class Sides:
             read.faults = encoder.faults
         return doubt(str(read), tail, rows)
 
-    def _fault(self, side: str, error: BaseException) -> SideFault:
+    def fault(self, side: str, error: BaseException) -> SideFault:
+        """What went wrong on `side`, as the end of this run."""
         name = self.reads[side]
         if isinstance(error, SideFault):
             return error

@@ -31,6 +31,7 @@ from tillwatch.sources.sql.changes import SqlChanges
 from tillwatch.sources.sql.database import Database
 from tillwatch.sources.sql.options import SqlDataset, SqlOptions
 from tillwatch.sources.sql.reading import Request, reading
+from tillwatch.sources.sql.session import Session
 from tillwatch.sources.sql.statement import as_written
 
 
@@ -138,6 +139,10 @@ class SqlSource(ReadOnly):
                 {name: values.canonical(cell, zone) for name, cell in zip(names, row, strict=True)}
                 for row in result.fetchmany(limit)
             ]
+
+    def session(self, dataset: str, fields: Sequence[str]) -> Session:
+        """The dataset, ready to be computed on where it lies. Raises SchemaMismatch for an unknown one."""
+        return Session(self._database, dataset, self._dataset(dataset), fields)
 
     def close(self) -> None:
         self._database.close()

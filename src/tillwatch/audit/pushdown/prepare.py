@@ -1,0 +1,88 @@
+"""From two open sessions to two sides that can be asked for the same sums. Raises Refused when they cannot."""
+
+from collections.abc import Sequence
+
+from tillwatch.audit.canonical import Rule
+from tillwatch.audit.declare import Declared
+from tillwatch.audit.pushdown import handshake
+from tillwatch.audit.pushdown.elements import Element, Refused
+from tillwatch.audit.pushdown.keys import KeyPart, is_number, parts
+from tillwatch.audit.pushdown.pair import Both, Pair
+from tillwatch.audit.pushdown.statements import ASKERS, RULES, Asker, Compiled, compiled
+from tillwatch.sources.sql.session import Column, ColumnKind, Session
+
+#: The oldest PostgreSQL whose functions we use.
+_MIN_POSTGRESQL = 13
+_TRIAL_TEXTS = ("", "a", "商品", "1:a~0.5000;", "x" * 500)
+_TRIAL_ROW = (
+    "ROW(1::bigint, 2::int, '商品 a'::text COLLATE \"C\", 1.50::numeric, -0.0::float8, true, date '2026-11-24',"
+    " timestamp '2026-11-24 11:00:00.5', timestamptz '2026-11-24 11:00:00+00', NULL::text,"
+    " '6f9619ff-8b86-d011-b42d-00cf4fc964ff'::uuid)"
+)
+
+
+def prepare(pair: Pair, declared: Declared, sessions: Both[Session]) -> Both[Asker]:
+    """Compile both sides and prove on both servers what was compiled."""
+    doing = "agreeing with both servers on how to hash"
+    native = is_native(declared, sessions) and _same_hash(pair, doing, sessions)
+    whole = pair.both(doing, lambda side: [is_number(sessions.of(side), rule.name) for rule in declared.key])
+    numbers = [one and other for one, other in zip(whole.left, whole.right, strict=True)]
+    keys = pair.both(doing, lambda side: parts(declared.key, sessions.of(side), numbers))
+    elements = pair.both(doing, lambda side: _elements(declared.fields, sessions.of(side), native=native))
+    if native and (odd := _not_alike(declared, elements)):
+        raise Refused(odd)
+    sides = {
+        side: compiled(declared.fields, elements.of(side), keys.of(side), sessions.of(side).dialect, native=native)
+        for side in ("left", "right")
+    }
+    return pair.both(doing, lambda side: _asker(sessions.of(side), sides[side]))
+
+
+def is_native(declared: Declared, sessions: Both[Session]) -> bool:
+    """Whether both servers hash a row of their own in the same way: the same engine, major version, types and zones."""
+    left, right = sessions.left, sessions.right
+    if not left.dialect == right.dialect == "postgresql" or left.major != right.major:
+        return False
+    return all(_alike(left.columns[rule.name], right.columns[rule.name]) for rule in (*declared.key, *declared.fields))
+
+
+def _alike(one: Column, other: Column) -> bool:
+    return (one.code, one.zone.key, one.marks_change) == (other.code, other.zone.key, other.marks_change) and (
+        one.kind not in (ColumnKind.PADDED, ColumnKind.OTHER)
+    )
+
+
+def _elements(rules: Sequence[Rule], session: Session, *, native: bool) -> list[Element]:
+    table = RULES[session.dialect]
+    if session.dialect == "postgresql":
+        encoding = str(session.rows("SHOW server_encoding")[0][0])
+        if session.major < _MIN_POSTGRESQL or encoding != "UTF8":
+            raise Refused(f"PostgreSQL {session.major} with {encoding} lacks what hashing needs")
+    return handshake.compile_all(table, session, rules, native=native)
+
+
+def _not_alike(declared: Declared, elements: Both[list[Element]]) -> str:
+    """A native hash needs the same columns, or the same texts, on both sides."""
+    for rule, one, other in zip(declared.fields, elements.left, elements.right, strict=True):
+        if bool(one.native) != bool(other.native):
+            return f"{rule.name} is hashed differently on both sides"
+    return ""
+
+
+def _same_hash(pair: Pair, doing: str, sessions: Both[Session]) -> bool:
+    """The record hash is promised by nobody, so both servers show theirs of the same row."""
+    hashes = pair.both(
+        doing, lambda side: sessions.of(side).rows(f"SELECT hash_record_extended({_TRIAL_ROW}, 0)")[0][0]
+    )
+    return bool(hashes.left == hashes.right)
+
+
+def _asker(session: Session, side: Compiled) -> Asker:
+    kind = ASKERS[session.dialect]
+    if not side.native:
+        literal = handshake.LITERALS[session.dialect]
+        source = "(" + " UNION ALL ".join(f"SELECT {literal(text)} AS c" for text in _TRIAL_TEXTS) + ") AS trial"
+        never = KeyPart(text="c", compared="c", ranged="c", literal=lambda value: literal(str(value)), odd="1 = 0")
+        trial = Compiled(keys=[never], record="c", odd="", native=False)
+        handshake.prove_hash(session, kind(session, trial, source).total().hashes, _TRIAL_TEXTS)
+    return kind(session, side)
