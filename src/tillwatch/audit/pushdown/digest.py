@@ -130,8 +130,7 @@ class _Run:
         if any(self._pair.both("looking for repeated keys", self._repeated).of(side) for side in SIDES):
             return False
         estimated = self._pair.both("estimating", lambda side: self._askers.of(side).session.estimated_rows())
-        rows = max(estimated.left, estimated.right)
-        boundaries = self._boundaries(rows)
+        boundaries = self._boundaries(estimated)
         every = range(len(boundaries) + 1)
         clean = True
         if len(every) >= MIN_SAMPLE * 4:
@@ -155,7 +154,12 @@ class _Run:
         dirty = self._dirty(sums, list(every))
         self._found.how.append(f"{len(dirty)} of {len(every)} ranges differ")
         self._list(boundaries, dirty)
+        self._refuse_many(max(self._found.rows.values()), f"{len(dirty)} of {len(every)} ranges differ")
         return True
+
+    def _refuse_many(self, rows: int, said: str) -> None:
+        if len(self._found.keys) > MAX_DIFFERING_SHARE * rows:
+            raise Unsuited(f"{said}, and in them {len(self._found.keys)} of {rows} rows")
 
     def _repeated(self, side: str) -> bool:
         asker = self._askers.of(side)
@@ -166,12 +170,14 @@ class _Run:
     def _count(self, left: Sums, right: Sums) -> None:
         self._found.rows = {"left": left.rows, "right": right.rows}
 
-    def _boundaries(self, rows: int) -> list[Key]:
+    def _boundaries(self, estimated: Both[int]) -> list[Key]:
+        rows = max(estimated.left, estimated.right)
         buckets = min(MAX_BUCKETS, max(1, rows // BUCKET_ROWS))
         if buckets == 1:
             return []
         wanted = buckets * _KEYS_PER_BOUNDARY
-        side = min(SIDES, key=lambda side: _SAMPLERS.index(self._askers.of(side).session.dialect))
+        full = [side for side in SIDES if estimated.of(side) * 2 >= rows]
+        side = min(full, key=lambda side: _SAMPLERS.index(self._askers.of(side).session.dialect))
         asker = self._askers.of(side)
         share = min(1.0, wanted / rows)
         keys = self._pair.ask("sampling keys", {side: lambda: asker.sample(share, wanted)})[side]
@@ -205,10 +211,8 @@ class _Run:
     def _list_all(self, boundaries: Sequence[Key], sample: Sequence[int], dirty: int) -> bool:
         """Most ranges differ, so summing them would only say so: list them all, unless most rows differ too."""
         self._list(boundaries, sample)
-        looked_at = max(self._found.rows.values())
         said = f"of {len(sample)} sampled ranges {dirty} differ"
-        if len(self._found.keys) > MAX_DIFFERING_SHARE * looked_at:
-            raise Unsuited(f"{said}, and in them {len(self._found.keys)} of {looked_at} rows")
+        self._refuse_many(max(self._found.rows.values()), said)
         self._found.how.append(f"{said}, so the hashes of all rows were compared one by one")
         self._found.keys.clear()
         self._list(boundaries, range(len(boundaries) + 1))
