@@ -10,12 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+
 from tests.support.audits import ZONE
 from tests.support.mariadb import MariaDb
 from tests.support.postgres import Postgres
-
-from tillwatch.audit import plan
-from tillwatch.audit.compare import Strategy
 from tillwatch.audit.declare import declare
 from tillwatch.audit.examine import Order, examine
 from tillwatch.clock import SystemClock
@@ -124,7 +122,9 @@ class Engines:
         finally:
             connection.close()
 
-    def fill(self, engine: str, table: str, columns: Mapping[str, str], rows: Iterable[Row], *, key: Sequence[str]) -> None:
+    def fill(
+        self, engine: str, table: str, columns: Mapping[str, str], rows: Iterable[Row], *, key: Sequence[str]
+    ) -> None:
         """(Re)create `table` and insert `rows` in their order; an empty `key` leaves it without a primary key."""
         primary = f", PRIMARY KEY ({', '.join(key)})" if key else ""
         declared = ", ".join(f"{name} {type}" for name, type in columns.items())
@@ -174,10 +174,9 @@ def spec_of(key: Sequence[str], fields: Mapping[str, Field], **changes: Any) -> 
     return Audit(**(values | changes))
 
 
-def audited(left: SqlSource, right: SqlSource, spec: Audit, strategy: Strategy, monkeypatch: Any) -> AuditReport:
-    """One run by `strategy`."""
+def audited(left: SqlSource, right: SqlSource, spec: Audit, strategy: str) -> AuditReport:
+    """One run for which `strategy` was asked."""
     sources = {"left": left, "right": right}
-    monkeypatch.setattr(plan, "choose", lambda *_, **__: plan.Choice(strategy=strategy, reason="asked for"))
     return examine(
         Order(
             declared=declare(spec, ZONE),
@@ -185,5 +184,6 @@ def audited(left: SqlSource, right: SqlSource, spec: Audit, strategy: Strategy, 
             run=1,
             started_at=datetime(2026, 11, 24, 3, 0, tzinfo=UTC),
             clock=SystemClock(),
+            strategy=strategy,
         )
     )

@@ -56,7 +56,7 @@ class Approach:
             return self._chosen(self._fingerprint(), decision.reason)
         if self._remembers(facts) and len(self._supports) == len(SIDES):
             self._ask_marks(self._cut())
-        return self._full(decision)
+        return self._full(decision, facts)
 
     def proof(self, run: int, strategy: str) -> Proof:
         """What this run, proven by `strategy`, leaves. Asked for after the suspects have settled."""
@@ -92,8 +92,8 @@ class Approach:
             swept_at=self.now,
             left=sides["left"],
             right=sides["right"],
-            # A digest does not show every key to us.
-            exact_keys=strategy != Tier.DIGEST and all(read.exact_keys for read in reads.values()),
+            # A digest refuses keys that are not exact, so it proves of those it never showed to us that they are.
+            exact_keys=all(read.exact_keys for read in reads.values()),
             prefix=self._prefix if self._marks else 0,
             buckets=self._proven(by_marks) if self._marks else {},
             known=known,
@@ -223,10 +223,11 @@ class Approach:
         assert self.memory is not None
         return self.memory.left if side == "left" else self.memory.right
 
-    def _full(self, decision: tiers.Decision) -> plan.Choice:
+    def _full(self, decision: tiers.Decision, facts: Facts) -> plan.Choice:
         sources = self.task.sides.sources
         choice = plan.choose(self.task.declared, sources["left"], sources["right"])
-        if decision.tier is Tier.STREAM:
+        if decision.tier is Tier.STREAM or (decision.tier is None and tiers.small(facts)):
+            # To agree with two servers on a hash takes longer than to read few rows.
             return self._chosen(Stream(), decision.reason)
         if decision.tier is Tier.DIGEST and choice.strategy.name != Tier.DIGEST:
             if self.asked:

@@ -18,11 +18,17 @@ class Choice:
 
 def choose(declared: Declared, left: Source, right: Source) -> Choice:
     """The cheapest strategy that proves what the audit asks."""
-    if not (why := digest.able(left, right)):
-        return Choice(strategy=digest.Digest(), reason="both databases sum hashes of their rows, and what differs is read")
-    return Choice(strategy=Stream(), reason=f"every row is read and compared here, because {why}")
+    if why := digest.inability(left, right):
+        return Choice(
+            strategy=Stream(),
+            reason=f"{declared.spec.left.system} ({left.kind}) and {declared.spec.right.system} ({right.kind}) have no "
+            f"digest in common, so every row is read and compared here: {why}",
+        )
+    return Choice(strategy=digest.Digest(), reason="both databases sum hashes of their rows and what differs is read")
 
 
 def instead(choice: Choice, why: Unsuited) -> Choice:
     """What takes the place of a strategy that turned out not to suit: streaming always does."""
-    return Choice(strategy=Stream(), reason=f"streamed, not compared by {choice.strategy.name}, because {why}")
+    return Choice(
+        strategy=Stream(), reason=f"{choice.reason}; streamed, not compared by {choice.strategy.name}, because {why}"
+    )

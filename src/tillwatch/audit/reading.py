@@ -74,7 +74,7 @@ class SideRead:
     bytes_read: int = 0
     requests: int = 0
     reads: int = 0
-    #: Rows that really came, over all readings; `rows` is what the side holds.
+    #: Rows looked at, over all readings, here or where they lie; `rows` is what the side holds.
     rows_read: int = 0
     #: Every key seen so far is written by the system exactly as we compare it, so rows can be asked for by key.
     exact_keys: bool = True
@@ -187,6 +187,7 @@ class Sides:
         """Say what was looked at elsewhere: `rows` is how many the side has."""
         read = self.reads[side]
         read.rows = rows
+        read.rows_read += rows
         read.bytes_read += bytes_read
         read.requests += requests
         setattr(self._progress, side, rows)

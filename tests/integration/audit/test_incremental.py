@@ -60,9 +60,9 @@ def sides(
 
 @pytest.fixture
 def proven(sides: TwoSides) -> TwoSides:
-    """After a first run that read everything."""
+    """After a first run that looked at everything."""
     report = sides.run()
-    assert (report.verdict, report.strategy) == (Verdict.CLEAN, "stream")
+    assert (report.verdict, report.strategy) == (Verdict.CLEAN, "digest")
     assert "nothing was proven before" in report.strategy_reason
     return sides
 
@@ -153,7 +153,7 @@ def test_the_part_looked_at_longest_ago_is_read_again_until_all_was(proven: TwoS
 def test_everything_is_read_again_when_it_is_due(proven: TwoSides) -> None:
     proven.clock.jump(24 * 3600)
     report = proven.run()
-    assert report.strategy == "stream"
+    assert report.strategy == "digest"
     assert "due again" in report.strategy_reason
     assert proven.run().strategy == "fingerprint"
 
@@ -161,7 +161,7 @@ def test_everything_is_read_again_when_it_is_due(proven: TwoSides) -> None:
 def test_an_audit_declared_otherwise_begins_anew(proven: TwoSides) -> None:
     proven.spec = audit(fields={"quantity": proven.spec.fields["quantity"]})
     report = proven.run()
-    assert report.strategy == "stream"
+    assert report.strategy == "digest"
     assert "declared differently" in report.strategy_reason
     assert proven.run().strategy == "fingerprint"
 
@@ -226,5 +226,5 @@ def test_a_promise_makes_deltas_of_an_audit_that_cannot_tell_otherwise(proven: T
     assert proven.run().strategy == "delta"
     proven.spec = audit(strategy="delta", changed_by="note")
     report = proven.run()
-    assert report.strategy == "stream"
+    assert report.strategy == "digest"
     assert "tells changes by 'updated_at', not by 'note'" in report.strategy_reason

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from tillwatch.audit.compare import ROWS_PER_LOOK, Difference, Stream, Task, Unsuited, refuse_repeated
+from tillwatch.audit.compare import Task, Unsuited, find_suspects, refuse_repeated
 from tillwatch.audit.pushdown.elements import Refused
 from tillwatch.audit.pushdown.keys import Key
 from tillwatch.audit.pushdown.pair import Both, Pair
@@ -35,7 +35,7 @@ _KEYS_PER_BOUNDARY = 3
 _SAMPLERS = ("postgresql", "sqlite", "mysql")
 
 
-def able(left: Source, right: Source) -> str:
+def inability(left: Source, right: Source) -> str:
     """Why sums cannot even be tried; empty when they can."""
     for source in (left, right):
         if not isinstance(source, SqlSource):
@@ -59,36 +59,28 @@ class Digest:
 
     def find(self, task: Task) -> str:
         sources = task.sides.sources
-        if inability := able(sources["left"], sources["right"]):
-            raise Unsuited(inability)
+        if why := inability(sources["left"], sources["right"]):
+            raise Unsuited(why)
         found = _Found()
         try:
             with Pair(task.sides, task.gate) as pair:
-                proof = self._compare(pair, task, found)
-        except Refused as why:
-            raise Unsuited(str(why)) from why
-        if not proof:
-            # Repeated or unusable keys: reading everything says which, in the words everybody knows.
-            return Stream().find(task)
+                self._compare(pair, task, found)
+        except Refused as refused:
+            raise Unsuited(str(refused)) from refused
         names = task.declared.key_names
         if found.keys:
             task.sides.read_found([dict(zip(names, key, strict=True)) for key in found.keys])
         for side in SIDES:
             task.sides.account(side, rows=found.rows[side], bytes_read=0, requests=0)
         refuse_repeated(task)
-        differ = Difference(task.declared.fields)
-        for number, pair_of_rows in enumerate(task.spill.unequal()):
-            if number % ROWS_PER_LOOK == 0:
-                task.gate.check("comparing")
-            if differ.fields(pair_of_rows) != ():
-                task.spill.suspect(pair_of_rows)
+        find_suspects(task)
         return "; ".join(found.how)
 
-    def _compare(self, pair: Pair, task: Task, found: _Found) -> bool:
+    def _compare(self, pair: Pair, task: Task, found: _Found) -> None:
         sessions = _open(pair, task)
         try:
             askers = prepare(pair, task.declared, sessions)
-            return _Run(pair, task, askers, found).go()
+            _Run(pair, task, askers, found).go()
         except SideFault as fault:
             if _is_inability(fault):
                 raise Unsuited(f"a server refused to compute it: {fault}") from fault
@@ -125,10 +117,12 @@ class _Run:
     def __init__(self, pair: Pair, task: Task, askers: Both[Asker], found: _Found) -> None:
         self._pair, self._task, self._askers, self._found = pair, task, askers, found
 
-    def go(self) -> bool:
-        """Find the keys that differ. False when a key is repeated or unusable, which only reading can tell apart."""
-        if any(self._pair.both("looking for repeated keys", self._repeated).of(side) for side in SIDES):
-            return False
+    def go(self) -> None:
+        """Find the keys that differ. Raises Unsuited for keys that only reading can tell apart."""
+        repeated = self._pair.both("looking for repeated keys", self._repeated)
+        for side in SIDES:
+            if repeated.of(side):
+                raise Unsuited(f"{self._task.sides.reads[side]} holds keys more than once")
         estimated = self._pair.both("estimating", lambda side: self._askers.of(side).session.estimated_rows())
         boundaries = self._boundaries(estimated)
         every = range(len(boundaries) + 1)
@@ -138,24 +132,41 @@ class _Run:
             dirty = self._dirty(self._sums(boundaries, sample), sample)
             clean = not dirty
             if len(dirty) > MAX_DIRTY_SHARE * len(sample):
-                return self._list_all(boundaries, sample, len(dirty))
-        if clean:
-            total = self._pair.both("summing all rows", lambda side: self._askers.of(side).total())
-            self._count(total.left, total.right)
-            if total.left.keyless or total.right.keyless:
-                return False
-            if total.left == total.right and not total.left.odd:
-                self._found.how.append("one pass of sums, equal")
-                return True
+                self._list_all(boundaries, sample, len(dirty))
+                return
+        if clean and self._one_pass():
+            return
         sums = self._sums(boundaries, None)
-        self._count(_all(sums.left), _all(sums.right))
-        if _all(sums.left).keyless or _all(sums.right).keyless:
-            return False
+        whole = Both(left=_all(sums.left), right=_all(sums.right))
+        self._count(whole)
+        if len(boundaries) >= SLICE_BUCKETS * 2:
+            # No range holds a row without a key.
+            self._refuse_keyless(self._pair.both("counting rows", self._recount))
         dirty = self._dirty(sums, list(every))
-        self._found.how.append(f"{len(dirty)} of {len(every)} ranges differ")
+        said = f"{len(dirty)} of {len(every)} ranges differ"
         self._list(boundaries, dirty)
-        self._refuse_many(max(self._found.rows.values()), f"{len(dirty)} of {len(every)} ranges differ")
+        self._refuse_many(max(self._found.rows.values()), said)
+        self._found.how.append(said)
+
+    def _one_pass(self) -> bool:
+        """Whether the sums over all rows are equal: grouping costs as much as hashing, and most audits are clean."""
+        total = self._pair.both("summing all rows", lambda side: self._askers.of(side).total())
+        self._count(total)
+        if total.left != total.right or total.left.odd:
+            return False
+        self._found.how.append("one pass of sums, equal")
         return True
+
+    def _count(self, sums: Both[Sums]) -> None:
+        self._refuse_keyless(Both(left=sums.left.keyless, right=sums.right.keyless))
+        self._found.rows = {"left": sums.left.rows, "right": sums.right.rows}
+
+    def _refuse_keyless(self, keyless: Both[int]) -> None:
+        for side in SIDES:
+            if count := keyless.of(side):
+                raise Unsuited(
+                    f"{self._task.sides.reads[side]} writes {count} keys differently from how they are compared"
+                )
 
     def _refuse_many(self, rows: int, said: str) -> None:
         if len(self._found.keys) > MAX_DIFFERING_SHARE * rows:
@@ -166,9 +177,6 @@ class _Run:
         if asker.session.is_unique(self._task.declared.key_names):
             return False
         return asker.repeated() > 0
-
-    def _count(self, left: Sums, right: Sums) -> None:
-        self._found.rows = {"left": left.rows, "right": right.rows}
 
     def _boundaries(self, estimated: Both[int]) -> list[Key]:
         rows = max(estimated.left, estimated.right)
@@ -181,8 +189,9 @@ class _Run:
         asker = self._askers.of(side)
         share = min(1.0, wanted / rows)
         keys = self._pair.ask("sampling keys", {side: lambda: asker.sample(share, wanted)})[side]
-        # Numbers come as the driver's own kind of whole number; equal keys would make an empty bucket.
-        ordered = sorted({tuple(part if isinstance(part, str) else int(part) for part in key) for key in keys})
+        # Equal keys would make an empty bucket. A key of another type than the rest cannot be put in order.
+        numeric = [part.numeric for part in asker.side.keys]
+        ordered = sorted({key for key in keys if [isinstance(part, int) for part in key] == numeric})
         step = max(1, len(ordered) // buckets)
         return ordered[step::step]
 
@@ -208,7 +217,7 @@ class _Run:
                 found.append(bucket)
         return found
 
-    def _list_all(self, boundaries: Sequence[Key], sample: Sequence[int], dirty: int) -> bool:
+    def _list_all(self, boundaries: Sequence[Key], sample: Sequence[int], dirty: int) -> None:
         """Most ranges differ, so summing them would only say so: list them all, unless most rows differ too."""
         self._list(boundaries, sample)
         said = f"of {len(sample)} sampled ranges {dirty} differ"
@@ -216,8 +225,8 @@ class _Run:
         self._found.how.append(f"{said}, so the hashes of all rows were compared one by one")
         self._found.keys.clear()
         self._list(boundaries, range(len(boundaries) + 1))
-        total = self._pair.both("counting rows", self._recount)
-        return not (total.left or total.right)
+        self._refuse_keyless(self._pair.both("counting rows", self._recount))
+        self._refuse_many(max(self._found.rows.values()), said)
 
     def _recount(self, side: str) -> int:
         """Rows that no range holds: those whose key cannot be used."""

@@ -47,6 +47,8 @@ class KeyPart:
     literal: Callable[[int | str], str]
     #: True for rows whose key part cannot be used as it stands.
     odd: str
+    #: Put in order as a number, not as text.
+    numeric: bool = False
 
 
 def parts(rules: Sequence[Rule], session: Session, numbers: Sequence[bool]) -> list[KeyPart]:
@@ -74,7 +76,7 @@ def is_number(session: Session, field: str) -> bool:
 def _postgresql(column: Column, rule: Rule, numbers: bool) -> KeyPart:
     c = column.sql
     if numbers:
-        return KeyPart(text=f"{c}::text", compared=c, ranged=c, literal=str, odd=f"{c} IS NULL")
+        return KeyPart(text=f"{c}::text", compared=c, ranged=c, literal=str, odd=f"{c} IS NULL", numeric=True)
     if column.kind in (ColumnKind.INTEGER, ColumnKind.UUID):
         text = f"{c}::text"
         odd = f"{c} IS NULL"
@@ -107,7 +109,7 @@ def _postgresql_literal(value: int | str) -> str:
 def _mysql(column: Column, rule: Rule, numbers: bool) -> KeyPart:
     c = column.sql
     if numbers:
-        return KeyPart(text=f"CAST({c} AS CHAR)", compared=c, ranged=c, literal=str, odd=f"{c} IS NULL")
+        return KeyPart(text=f"CAST({c} AS CHAR)", compared=c, ranged=c, literal=str, odd=f"{c} IS NULL", numeric=True)
     if column.kind is ColumnKind.INTEGER:
         text = f"CAST({c} AS CHAR)"
         return KeyPart(
@@ -139,7 +141,7 @@ def _sqlite(column: Column, rule: Rule, numbers: bool) -> KeyPart:  # noqa: ARG0
     c = column.sql
     if numbers:
         odd = f"typeof({c}) <> 'integer'"
-        return KeyPart(text=f"CAST({c} AS TEXT)", compared=c, ranged=c, literal=str, odd=odd)
+        return KeyPart(text=f"CAST({c} AS TEXT)", compared=c, ranged=c, literal=str, odd=odd, numeric=True)
     classes = "".join(f"{first}-{last}" for first, last in QUIET)
     plain = f"length(CAST({c} AS BLOB)) = length({c}) AND unicode({c}) > 32 AND unicode(substr({c}, -1)) > 32"
     quiet = f"{c} NOT GLOB '*[^{classes} ]*' AND unicode({c}) > 32 AND unicode(substr({c}, -1)) > 32"
