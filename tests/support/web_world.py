@@ -1,9 +1,11 @@
 """A chain on a bad night, in memory: what the pages ask for, without a store. Every order is remembered in `orders`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from io import BytesIO
+from typing import BinaryIO
 
 from tillwatch.alerting.ingest import IngestReceipt
 from tillwatch.alerting.silences import Draft, NoSuchSilence
@@ -14,7 +16,7 @@ from tillwatch.incident.acks import AckState, Opened
 from tillwatch.incident.muting import Muting
 from tillwatch.incident.statistics import Statistics, statistics
 from tillwatch.model.alert import Alert, Episode
-from tillwatch.model.audit import AuditReport, Difference, DifferenceKind
+from tillwatch.model.audit import AuditReport, Difference, DifferenceKind, SignOff
 from tillwatch.model.incident import Incident, IncidentState, TimelineEntry
 from tillwatch.model.notice import DeliveryRecord
 from tillwatch.model.probe import ProbeResult, ProbeState
@@ -42,6 +44,7 @@ class World:
     #: What acknowledge links lead to, by token.
     links: dict[str, Opened] = field(default_factory=dict)
     reports: dict[int, AuditReport] = field(default_factory=dict)
+    signed: list[SignOff] = field(default_factory=list)
     cards: dict[str, RunbookCard] = field(default_factory=dict)
     plans: dict[str, DryRun] = field(default_factory=dict)
     started: dict[int, Run] = field(default_factory=dict)
@@ -151,6 +154,16 @@ class World:
         if run not in self.reports:
             raise UsageError(f"there is no audit run {run}")
         return replace(self.reports[run], differences=self.reports[run].differences[:differences])
+
+    def by_field(self, run: int) -> Mapping[tuple[DifferenceKind, str], int]:
+        found: dict[tuple[DifferenceKind, str], int] = {}
+        for item in self.reports[run].differences:
+            for name in ("", *item.fields):
+                found[item.kind, name] = found.get((item.kind, name), 0) + 1
+        return found
+
+    def sign_offs(self, runs: Collection[int]) -> Mapping[int, Sequence[SignOff]]:
+        return {run: [one for one in self.signed if one.run == run] for run in runs}
 
     def differences(self, run: int, *, kind: DifferenceKind | None, offset: int, limit: int) -> Sequence[Difference]:
         found = [item for item in self.reports[run].differences if kind in (None, item.kind)]
@@ -293,11 +306,17 @@ class _Audits(_Part):
         self.world.order("audit", audit_id, trigger)
         return 1
 
-    def export(self, run: int, format: str, *, language: str) -> bytes:
+    def sign_off(self, run: int, actor: str, reason: str) -> SignOff:
+        self.world.order("sign_off", run, actor, reason)
+        signed = SignOff(run=run, actor=actor, reason=reason, at=self.world.clock.now())
+        self.world.signed.append(signed)
+        return signed
+
+    def export(self, run: int, format: str, *, language: str) -> BinaryIO:
         self.world.audit_report(run, differences=0)
         if format not in ("csv", "xlsx", "html"):
             raise UsageError(f"'{format}' is no export format; choose csv, xlsx or html")
-        return f"{format} {language}".encode()
+        return BytesIO(f"{format} {language}".encode())
 
 
 class _Probes(_Part):

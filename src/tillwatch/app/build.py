@@ -19,6 +19,7 @@ from tillwatch.alerting.route import route
 from tillwatch.alerting.silences import Silences
 from tillwatch.app import gauges
 from tillwatch.app.loops import Loops, Run, rounds
+from tillwatch.audit import reports
 from tillwatch.audit.repair import Repairs
 from tillwatch.audit.runner import AuditRunner
 from tillwatch.audit.verdict import alerts as audit_alerts
@@ -56,6 +57,8 @@ from tillwatch.web.services import Services
 
 #: Reminders and lapsed leases are looked for this often; a reminder is never later than this.
 TICK_SECONDS = 1.0
+#: A report is for people who read it in the morning; half a minute does not matter to them.
+REPORT_SECONDS = 30.0
 
 _log = structlog.get_logger("tillwatch.app")
 
@@ -221,6 +224,7 @@ def _running(app: App) -> list[tuple[str, Run]]:
         ("outbox", _messages(app).loop),
         ("incidents", _incident_rounds(app)),
         ("invariants", _invariant_rounds(app)),
+        ("reports", _report_rounds(app)),
     ]
 
 
@@ -249,6 +253,13 @@ def _invariant_rounds(app: App) -> Run:
         send=Direct(app.config, app.notifiers, clock=app.clock),
     )
     return rounds("invariants", auditor.round, every_seconds=CHECK_SECONDS, clock=app.clock, metrics=app.metrics)
+
+
+def _report_rounds(app: App) -> Run:
+    def work() -> None:
+        reports.send_due(app.database, app.config, app.clock.now())
+
+    return rounds("reports", work, every_seconds=REPORT_SECONDS, clock=app.clock, metrics=app.metrics)
 
 
 class _IncidentLink:

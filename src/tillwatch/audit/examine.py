@@ -25,7 +25,7 @@ from tillwatch.sources.base import Source
 
 #: Differences kept of one run, in key order; the counts and the value at risk are always complete. A person reads the
 #: first hundred, a repair handles thousands; a million stored rows would only say "everything differs".
-MAX_DIFFERENCES_KEPT = 10_000
+MAX_DIFFERENCES_KEPT = 100_000
 
 
 def ignore(progress: Progress) -> None:

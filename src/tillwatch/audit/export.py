@@ -12,7 +12,8 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import BinaryIO
+from typing import BinaryIO, cast
+from zoneinfo import ZoneInfo
 
 import xlsxwriter
 
@@ -23,6 +24,7 @@ from tillwatch.errors import UsageError
 from tillwatch.model.audit import AuditReport, Difference
 from tillwatch.model.text import language_of, pick
 from tillwatch.store import audits as records
+from tillwatch.store import differences
 from tillwatch.store.db import Database
 
 #: An Excel cell holds no more; what is cut ends in an ellipsis.
@@ -42,14 +44,14 @@ _ENGLISH: Words = {
     "verdict": "verdict", "reason": "reason", "started_at": "started at", "rows": "rows", "difference_count":
     "differences", "kept": "differences in this file", "unsettled": "still moving", "title": "Audit report",
     "none": "no such row", "null": "(no value)", "clean": "clean", "drift": "drift", "inconclusive": "inconclusive",
-    "failed": "failed",
+    "failed": "failed", "sync_lag": "sync lag", "first_seen": "first seen",
 }  # fmt: skip
 _CHINESE: Words = {
     "kind": "差异", "left": "左侧", "right": "右侧", "fields": "不一致的字段", "value": "涉及金额", "missing": "缺失",
     "extra": "多余", "changed": "不一致", "run": "对账批次", "audit": "对账", "verdict": "结论", "reason": "原因",
     "started_at": "开始时间", "rows": "行数", "difference_count": "差异行数", "kept": "本文件中的差异", "unsettled":
     "仍在变动", "title": "对账报告", "none": "无此行", "null": "（空）", "clean": "一致", "drift": "有差异",
-    "inconclusive": "无法得出结论", "failed": "失败",
+    "inconclusive": "无法得出结论", "failed": "失败", "sync_lag": "同步延迟", "first_seen": "首次发现",
 }  # fmt: skip
 
 
@@ -66,15 +68,34 @@ class Sheet:
     rows: Iterator[Difference]
     words: Words
     language: str
+    zone: ZoneInfo
 
     def header(self) -> list[str]:
         sides = [f"{field} ({self.words[side]})" for field in self.fields for side in ("left", "right")]
-        return [self.words["kind"], *self.key, *sides, self.words["fields"], self.words["value"]]
+        return [
+            self.words["kind"],
+            *self.key,
+            *sides,
+            self.words["fields"],
+            self.words["value"],
+            self.words["first_seen"],
+        ]
 
     def cells(self, row: Difference) -> list[str]:
         values = [_cell(side, field) for field in self.fields for side in (row.left, row.right)]
         key = [row.key.get(name, "") for name in self.key]
-        return [self.words[row.kind.value], *key, *values, ", ".join(row.fields), money(row.value_at_risk)]
+        return [
+            self.words[row.kind.value],
+            *key,
+            *values,
+            ", ".join(row.fields),
+            money(row.value_at_risk),
+            self.since(row),
+        ]
+
+    def since(self, row: Difference) -> str:
+        seen = row.first_seen
+        return "" if seen is None else seen.astimezone(self.zone).isoformat(sep=" ", timespec="seconds")
 
 
 def _cell(side: Mapping[str, str | None] | None, field: str) -> str:
@@ -82,12 +103,16 @@ def _cell(side: Mapping[str, str | None] | None, field: str) -> str:
     return "" if value is None else value
 
 
-def document(database: Database, run: int, format: str, *, config: ChainConfig, language: str = "en") -> bytes:
-    """The whole file in memory, for a web answer; at most MAX_DIFFERENCES_KEPT rows long."""
-    with tempfile.SpooledTemporaryFile(max_size=MAX_MEMORY_BYTES) as out:
-        write(database, run, format, out, config=config, language=language)  # type: ignore[arg-type]
-        out.seek(0)
-        return out.read()
+def document(database: Database, run: int, format: str, *, config: ChainConfig, language: str = "en") -> BinaryIO:
+    """The whole file, at its beginning; on disk when it is large. The caller closes it."""
+    out = cast(BinaryIO, tempfile.SpooledTemporaryFile(max_size=MAX_MEMORY_BYTES))  # noqa: SIM115 - handed to the caller
+    try:
+        write(database, run, format, out, config=config, language=language)
+    except BaseException:
+        out.close()
+        raise
+    out.seek(0)
+    return out
 
 
 def write(
@@ -97,7 +122,7 @@ def write(
     if format not in FORMATS:
         raise UsageError(f"unknown format '{format}'{did_you_mean(format, FORMATS, what='formats')}")
     with database.read() as connection:
-        report = records.report(connection, run, differences=0)
+        report = records.report(connection, run, limit=0)
     FORMATS[format](_sheet(database, report, config, language_of(language)), out)
 
 
@@ -136,6 +161,7 @@ def _sheet(database: Database, report: AuditReport, config: ChainConfig, languag
         rows=_rows(database, report.run),
         words=words,
         language=language,
+        zone=config.chain.timezone,
     )
 
 
@@ -144,7 +170,7 @@ def _rows(database: Database, run: int) -> Iterator[Difference]:
     number = 0
     while True:
         with database.read() as connection:
-            page = records.differences_after(connection, run, number, records.PAGE_DIFFERENCES)
+            page = differences.after(connection, run, number, differences.PAGE_DIFFERENCES)
         if not page:
             return
         yield from (difference for _, difference in page)
@@ -245,7 +271,7 @@ def _html_row(sheet: Sheet, row: Difference) -> str:
     for field in sheet.fields:
         for side in (row.left, row.right):
             cells.append(_html_cell(sheet, side, field, differs=field in row.fields))
-    cells += [html.escape(", ".join(row.fields)), money(row.value_at_risk)]
+    cells += [html.escape(", ".join(row.fields)), money(row.value_at_risk), sheet.since(row)]
     return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>\n"
 
 

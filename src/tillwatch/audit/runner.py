@@ -5,8 +5,10 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Protocol
+from functools import partial
+from typing import BinaryIO, Protocol
 
 from sqlalchemy import Connection
 
@@ -23,17 +25,19 @@ from tillwatch.config.declared import ChainConfig
 from tillwatch.config.schema import Audit
 from tillwatch.errors import StoreError, UnavailableError, UsageError
 from tillwatch.metrics import Metrics
-from tillwatch.model.audit import AuditReport, SideReport, Verdict
+from tillwatch.model.audit import AuditReport, Difference, SideReport, SignOff, Verdict
 from tillwatch.model.proof import Proof
 from tillwatch.sources.base import Source
 from tillwatch.store import audits as records
-from tillwatch.store import proofs, suspects
+from tillwatch.store import differences, proofs, signoffs, suspects
 from tillwatch.store.db import Database
 
 _log = logging.getLogger(__name__)
 
 #: A run that gave no sign of life for so long is given up. Renewed three times within it.
 LEASE = timedelta(seconds=20)
+#: A reason is a sentence or two; a report belongs into an attachment.
+MAX_REASON_CHARACTERS = 4_000
 #: Runs waiting for a worker that somebody asked for; more are refused.
 MAX_WAITING = 100
 
@@ -128,9 +132,24 @@ class AuditRunner:
         run = self._begin(declared, "schedule", slot)
         return None if run is None else self._finish(declared, run, ignore)
 
-    def export(self, run: int, format: str, *, language: str = "en") -> bytes:
-        """The report of `run` as a csv, xlsx or html file. Raises UsageError for another format or run."""
+    def export(self, run: int, format: str, *, language: str = "en") -> BinaryIO:
+        """The report of `run` as a csv, xlsx or html file, to be read and closed. Raises UsageError."""
         return export.document(self._database, run, format, config=self._config, language=language)
+
+    def sign_off(self, run: int, actor: str, reason: str) -> SignOff:
+        """Somebody answers for what `run` found. Raises UsageError for an unfinished run, or without a reason."""
+        signed = SignOff(run=run, actor=actor.strip(), reason=reason.strip(), at=self._clock.now())
+        if not signed.actor or not signed.reason:
+            raise UsageError("a sign-off needs a name and a reason")
+        if len(signed.reason) > MAX_REASON_CHARACTERS:
+            raise UsageError(f"the reason has {len(signed.reason)} characters; at most {MAX_REASON_CHARACTERS}")
+
+        def job(connection: Connection) -> None:
+            records.report(connection, run, limit=0)
+            signoffs.add(connection, signed)
+
+        self._database.write(job)
+        return signed
 
     def stop(self) -> None:
         """Let running audits end early, unfinished; another process, or the next start, runs them again."""
@@ -232,7 +251,7 @@ class AuditRunner:
                 # Told to stop: not a finding about the sides, so nobody is alarmed; the run is taken up again.
                 self._let_go(run)
                 raise UnavailableError(f"audit '{spec.id}' was stopped with its process; it is run again")
-            self._store(report, declared, order.memory, left)
+            report = self._store(report, declared, order.memory, left)
         gauges.finished(self._metrics, report, declared, self._config, self._clock.now())
         return report
 
@@ -261,15 +280,17 @@ class AuditRunner:
         with self._database.read() as connection:
             return proofs.load(connection, audit)
 
-    def _store(self, report: AuditReport, declared: Declared, base: Proof | None, left: Sequence[Proof]) -> None:
+    def _store(self, report: AuditReport, declared: Declared, base: Proof | None, left: Sequence[Proof]) -> AuditReport:
         """The report, what it leaves for the next run, and what follows from it, in one transaction.
 
         Raises StoreError when it could not be stored.
         """
         now = self._clock.now()
+        report = self._known_since(report)
+        stored = self._store_in_parts(report)
 
         def job(connection: Connection) -> bool:
-            if not records.finish(connection, report, owner=self._owner, now=now):
+            if not records.finish(connection, report, owner=self._owner, now=now, stored=stored):
                 return False
             for proof in left:
                 proofs.save(connection, proof, base=base)
@@ -277,10 +298,38 @@ class AuditRunner:
             return True
 
         if not self._database.write(job):
-            raise StoreError(
-                f"audit run {report.run} was given up as dead before it finished (no sign of life for {LEASE}); "
-                "its result is not used, the audit is run again"
-            )
+            raise _given_up(report.run)
+        return report
+
+    def _known_since(self, report: AuditReport) -> AuditReport:
+        if not report.differences:
+            return report
+        with self._database.read() as connection:
+            seen = differences.first_seen(connection, report.audit, report.run)
+        return replace(report, differences=tuple(differences.known_since(report.differences, seen, report.started_at)))
+
+    def _store_in_parts(self, report: AuditReport) -> int:
+        """Store the differences of a large report beforehand, part by part; returns how many. The rest is for `finish`.
+
+        Nobody sees them before the run has finished, and when it never does they go with it.
+        """
+        parts = len(report.differences) // differences.MAX_IN_ONE_WRITE
+        for part in range(parts):
+            first = part * differences.MAX_IN_ONE_WRITE
+            rows = report.differences[first : first + differences.MAX_IN_ONE_WRITE]
+            if not self._database.write(partial(self._add_part, report, first, rows)):
+                raise _given_up(report.run)
+        return parts * differences.MAX_IN_ONE_WRITE
+
+    def _add_part(self, report: AuditReport, first: int, rows: Sequence[Difference], connection: Connection) -> bool:
+        return differences.add(connection, report.run, self._owner, first + 1, rows, report.started_at)
+
+
+def _given_up(run: int) -> StoreError:
+    return StoreError(
+        f"audit run {run} was given up as dead before it finished (no sign of life for {LEASE}); "
+        "its result is not used, the audit is run again"
+    )
 
 
 class _Beat:

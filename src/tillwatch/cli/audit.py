@@ -1,10 +1,12 @@
 """`tillwatch audit list|run|show|export`: do both sides agree, and where not."""
 
+import getpass
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, BinaryIO
 
 import typer
 from rich.console import Console
@@ -99,13 +101,35 @@ def export(
             files.write(application.database, run, format, sys.stdout.buffer, config=chain, language=words)
             sys.stdout.buffer.flush()
             return
-        content = files.document(application.database, run, format, config=chain, language=words)
+        with files.document(application.database, run, format, config=chain, language=words) as content:
+            size = _written(content, output)
+    result = {"run": run, "format": format, "file": str(output), "bytes": size}
+    emit(ctx, result, lambda console: console.print(f"{output}: {size} bytes", markup=False))
+
+
+@app.command("sign-off")
+def sign_off(
+    ctx: typer.Context,
+    run: Annotated[int, typer.Argument(metavar="RUN", help="Number of a run.")],
+    reason: Annotated[str, typer.Option("--reason", help="Why this is all right, or what is done about it.")],
+    actor: Annotated[str, typer.Option("--as", help="Who signs; the name of the login when not given.")] = "",
+) -> None:
+    """Answer for what a run found, by name and with a reason. The drift stays drift."""
+    with opened(ctx) as application:
+        signed = application.audits.sign_off(run, actor or getpass.getuser(), reason)
+        chain: ChainConfig = application.config
+    result = {"run": signed.run, "actor": signed.actor, "reason": signed.reason, "at": signed.at}
+    said = f"run {signed.run} signed off by {signed.actor} at {local_time(chain, signed.at)}: {signed.reason}"
+    emit(ctx, result, lambda console: console.print(said, markup=False))
+
+
+def _written(content: BinaryIO, output: Path) -> int:
     try:
-        output.write_bytes(content)
+        with output.open("wb") as file:
+            shutil.copyfileobj(content, file)
+            return file.tell()
     except OSError as error:
         raise StoreError(f"'{output}' cannot be written: {error.strerror}; name another file with --output") from error
-    result = {"run": run, "format": format, "file": str(output), "bytes": len(content)}
-    emit(ctx, result, lambda console: console.print(f"{output}: {len(content)} bytes", markup=False))
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from pydantic import model_validator
 
 from tillwatch.config.bind import Raw
 from tillwatch.config.strict import Strict
-from tillwatch.config.values import Duration, Every, Id, Reference, ScheduleText, Text
+from tillwatch.config.values import CronText, Duration, Every, Id, Reference, ScheduleText, Text
 from tillwatch.model.incident import Severity
 
 #: No decimal in a till or an ERP has more digits behind the point.
@@ -79,6 +79,13 @@ class Field(Strict):
         return self
 
 
+class Report(Strict):
+    """What the business hears of an audit, whatever it found: at every instant of `schedule`, in `channels`."""
+
+    schedule: CronText
+    channels: Annotated[tuple[Reference, ...], Key(min_length=1)]
+
+
 class Audit(Strict):
     """Two sides that must agree, row by row; the left side is the side of truth."""
 
@@ -105,4 +112,5 @@ class Audit(Strict):
     #: The share of all rows, those looked at longest ago, that a run by fingerprints reads although nothing says that
     #: they changed.
     verify_share: Annotated[float, Key(ge=0, le=1)] = 0.01
+    report: Report | None = None
     repair: Annotated[Raw | None, Key(repr=False)] = None

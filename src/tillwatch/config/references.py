@@ -61,6 +61,7 @@ REFERRED = (
     ("checks", ("audits", "*", "left", "system"), "system"),
     ("checks", ("audits", "*", "right", "system"), "system"),
     ("checks", ("audits", "*", "repair", "lines", "system"), "system"),
+    ("checks", ("audits", "*", "report", "channels", "*"), "channel"),
     ("routes", ("receivers", "*", "channels", "*"), "channel"),
     ("routes", ("receivers", "*", "oncall"), "rota"),
     ("routes", ("receivers", "*", "escalation"), "escalation"),

@@ -16,6 +16,7 @@ from tillwatch.config.chain import System as System
 from tillwatch.config.checks import Audit as Audit
 from tillwatch.config.checks import Field as Field
 from tillwatch.config.checks import Probe as Probe
+from tillwatch.config.checks import Report as Report
 from tillwatch.config.checks import Side as Side
 from tillwatch.config.oncall import Escalation as Escalation
 from tillwatch.config.oncall import Override as Override

@@ -47,6 +47,18 @@ class Difference:
     #: Names of the fields that differ; empty for missing and extra.
     fields: tuple[str, ...] = ()
     value_at_risk: Decimal = Decimal(0)
+    #: When a run first found this key to differ, without a run in between that found it equal. None until it is stored.
+    first_seen: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SignOff:
+    """Somebody answers for what a run found, by name and with a reason. It changes nothing about the drift."""
+
+    run: int
+    actor: str
+    reason: str
+    at: datetime
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,6 @@
 """Audit runs and their differences. A run is written down before it starts and completed in one transaction."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from datetime import datetime
 from decimal import Decimal
@@ -9,15 +9,8 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, and_, delete, func, insert, select, update
 
 from tillwatch.errors import UsageError
-from tillwatch.model.audit import (
-    AuditReport,
-    AuditRun,
-    AuditRunState,
-    Difference,
-    DifferenceKind,
-    SideReport,
-    Verdict,
-)
+from tillwatch.model.audit import AuditReport, AuditRun, AuditRunState, SideReport, Verdict
+from tillwatch.store import differences
 from tillwatch.store.tables.audits import audit_differences, audit_runs
 from tillwatch.store.tables.repairs import repair_plans
 
@@ -25,8 +18,6 @@ from tillwatch.store.tables.repairs import repair_plans
 KEEP_RUNS = 1_000
 #: Runs removed at most with each new one, so that finishing a run stays short.
 MAX_PRUNED = 50
-#: Differences read in one query when all of a run are wanted.
-PAGE_DIFFERENCES = 1_000
 #: What a run interrupted by a crash says.
 INTERRUPTED = "interrupted"
 
@@ -94,8 +85,11 @@ def withdraw(connection: Connection, run: int, owner: str) -> None:
     connection.execute(delete(audit_runs).where(_running(run), audit_runs.c.owner == owner))
 
 
-def finish(connection: Connection, report: AuditReport, *, owner: str, now: datetime) -> bool:
-    """Store the report of a run and its differences. False when the run was given up meanwhile: nothing is stored."""
+def finish(connection: Connection, report: AuditReport, *, owner: str, now: datetime, stored: int = 0) -> bool:
+    """Store the report of a run and its differences, the first `stored` of which are there already.
+
+    False when the run was given up meanwhile: nothing is stored.
+    """
     values = {
         "state": AuditRunState.FINISHED.value,
         "lease_until": None,
@@ -123,8 +117,7 @@ def finish(connection: Connection, report: AuditReport, *, owner: str, now: date
     )
     if done.rowcount != 1:
         return False
-    if report.differences:
-        connection.execute(insert(audit_differences), [_row(report.run, *item) for item in _numbered(report)])
+    differences.insert(connection, report.run, stored + 1, report.differences[stored:], report.started_at)
     _prune(connection, report.audit)
     return True
 
@@ -135,9 +128,11 @@ def give_up(connection: Connection, now: datetime) -> list[AuditRun]:
     rows = connection.execute(select(audit_runs).where(dead).order_by(audit_runs.c.id)).mappings().all()
     if not rows:
         return []
+    numbers = [row["id"] for row in rows]
+    connection.execute(delete(audit_differences).where(audit_differences.c.run.in_(numbers)))
     connection.execute(
         update(audit_runs)
-        .where(audit_runs.c.id.in_([row["id"] for row in rows]))
+        .where(audit_runs.c.id.in_(numbers))
         .values(
             state=AuditRunState.FINISHED.value,
             lease_until=None,
@@ -146,7 +141,7 @@ def give_up(connection: Connection, now: datetime) -> list[AuditRun]:
             reason=INTERRUPTED,
         )
     )
-    return [run_of(connection, row["id"]) for row in rows]
+    return [run_of(connection, number) for number in numbers]
 
 
 def run_of(connection: Connection, run: int) -> AuditRun:
@@ -157,15 +152,15 @@ def run_of(connection: Connection, run: int) -> AuditRun:
     return _run(row)
 
 
-def report(connection: Connection, run: int, *, differences: int | None = None) -> AuditReport:
-    """The report of a finished run with its differences, at most `differences` of them.
+def report(connection: Connection, run: int, *, limit: int | None = None) -> AuditReport:
+    """The report of a finished run with its differences, at most `limit` of them.
 
     Raises UsageError when there is no such run or it has not finished.
     """
     found = run_of(connection, run)
     if found.report is None:
         raise UsageError(f"audit run {run} has not finished; it started at {found.started_at.isoformat()}")
-    return replace(found.report, differences=tuple(differences_of(connection, run, limit=differences)))
+    return replace(found.report, differences=tuple(differences.of_run(connection, run, limit=limit)))
 
 
 def runs(connection: Connection, *, audit: str | None = None, limit: int, before: int | None = None) -> list[AuditRun]:
@@ -214,44 +209,6 @@ def last_slots(connection: Connection) -> dict[str, datetime]:
     return {row.audit: row.slot for row in connection.execute(query)}
 
 
-def differences(
-    connection: Connection,
-    run: int,
-    *,
-    kind: DifferenceKind | None = None,
-    offset: int = 0,
-    limit: int = PAGE_DIFFERENCES,
-) -> list[Difference]:
-    """One page of a run's differences, in key order."""
-    query = select(audit_differences).where(audit_differences.c.run == run).order_by(audit_differences.c.number)
-    if kind is not None:
-        query = query.where(audit_differences.c.kind == kind.value)
-    return [_difference(row) for row in connection.execute(query.offset(offset).limit(limit)).mappings()]
-
-
-def differences_after(connection: Connection, run: int, number: int, limit: int) -> list[tuple[int, Difference]]:
-    """Differences numbered above `number`: for readers that want all, page by page, each in its own transaction."""
-    query = (
-        select(audit_differences)
-        .where(audit_differences.c.run == run, audit_differences.c.number > number)
-        .order_by(audit_differences.c.number)
-        .limit(limit)
-    )
-    return [(row["number"], _difference(row)) for row in connection.execute(query).mappings()]
-
-
-def differences_of(connection: Connection, run: int, *, limit: int | None = None) -> Iterator[Difference]:
-    """A run's differences in key order, at most `limit`."""
-    number, given = 0, 0
-    while limit is None or given < limit:
-        wanted = PAGE_DIFFERENCES if limit is None else min(limit - given, PAGE_DIFFERENCES)
-        page = differences_after(connection, run, number, wanted)
-        if not page:
-            return
-        yield from (difference for _, difference in page)
-        number, given = page[-1][0], given + len(page)
-
-
 def _running(run: int) -> Any:
     return and_(audit_runs.c.id == run, audit_runs.c.state == AuditRunState.RUNNING.value)
 
@@ -281,34 +238,6 @@ def _prune(connection: Connection, audit: str) -> None:
     if numbers := list(old):
         connection.execute(delete(audit_differences).where(audit_differences.c.run.in_(numbers)))
         connection.execute(delete(audit_runs).where(audit_runs.c.id.in_(numbers)))
-
-
-def _numbered(report: AuditReport) -> Iterator[tuple[int, Difference]]:
-    return enumerate(report.differences, start=1)
-
-
-def _row(run: int, number: int, difference: Difference) -> dict[str, object]:
-    return {
-        "run": run,
-        "number": number,
-        "kind": difference.kind.value,
-        "key": dict(difference.key),
-        "left": None if difference.left is None else dict(difference.left),
-        "right": None if difference.right is None else dict(difference.right),
-        "fields": list(difference.fields),
-        "value_at_risk": difference.value_at_risk,
-    }
-
-
-def _difference(row: RowMapping) -> Difference:
-    return Difference(
-        kind=DifferenceKind(row["kind"]),
-        key=row["key"],
-        left=row["left"],
-        right=row["right"],
-        fields=tuple(row["fields"]),
-        value_at_risk=row["value_at_risk"],
-    )
 
 
 def _side(values: Mapping[str, Any] | None) -> SideReport:

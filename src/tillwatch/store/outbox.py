@@ -56,6 +56,11 @@ def enqueue_all(connection: Connection, notices: Sequence[Notice], now: datetime
     _ENQUEUE.run(connection, _rows(notices, now))
 
 
+def is_known(connection: Connection, key: str) -> bool:
+    """Whether a message of this key was ever written."""
+    return connection.execute(select(outbox.c.id).where(outbox.c.key == key)).first() is not None
+
+
 def claim(
     connection: Connection,
     owner: str,

@@ -116,6 +116,12 @@ def existing_run(request: Request, run: Annotated[int, Path(ge=1, le=MAX_ID)]) -
     return _found(services_of(request).runbooks.get, run)
 
 
+def existing_report(request: Request, run: Annotated[int, Path(ge=1, le=MAX_ID)]) -> int:
+    """The audit run an order is about; NotHere before anything is done when there is none."""
+    return _found(lambda number: services_of(request).records.audit_report(number, differences=0), run)
+
+
+ReportHere = Annotated[int, Depends(existing_report)]
 IncidentHere = Annotated[int, Depends(existing_incident)]
 RunHere = Annotated[int, Depends(existing_run)]
 PagesHere = Annotated[Pages, Depends(pages_of)]

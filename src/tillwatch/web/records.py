@@ -1,19 +1,20 @@
 """The questions of the pages, answered by the store: one short read transaction each."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from tillwatch.clock import Clock, SystemClock
 from tillwatch.incident.explain import explain
 from tillwatch.incident.statistics import Statistics, statistics
 from tillwatch.model.alert import Episode
-from tillwatch.model.audit import AuditReport, Difference, DifferenceKind
+from tillwatch.model.audit import AuditReport, Difference, DifferenceKind, SignOff
 from tillwatch.model.incident import Incident, TimelineEntry
 from tillwatch.model.notice import DeliveryRecord
 from tillwatch.model.probe import ProbeResult, ProbeState
 from tillwatch.model.runbook import Run
 from tillwatch.oncall.duty import NOBODY, Duty
-from tillwatch.store import alerts, audits, incidents, outbox, probes, proofs, revision, runs
+from tillwatch.store import alerts, audits, incidents, outbox, probes, proofs, revision, runs, signoffs
+from tillwatch.store import differences as stored_differences
 from tillwatch.store import statistics as counted
 from tillwatch.store.db import Database
 
@@ -92,11 +93,19 @@ class StoreRecords:
 
     def audit_report(self, run: int, *, differences: int) -> AuditReport:
         with self._database.read() as connection:
-            return audits.report(connection, run, differences=differences)
+            return audits.report(connection, run, limit=differences)
 
     def differences(self, run: int, *, kind: DifferenceKind | None, offset: int, limit: int) -> Sequence[Difference]:
         with self._database.read() as connection:
-            return audits.differences(connection, run, kind=kind, offset=offset, limit=limit)
+            return stored_differences.page(connection, run, kind=kind, offset=offset, limit=limit)
+
+    def by_field(self, run: int) -> Mapping[tuple[DifferenceKind, str], int]:
+        with self._database.read() as connection:
+            return stored_differences.by_field(connection, run)
+
+    def sign_offs(self, runs: Collection[int]) -> Mapping[int, Sequence[SignOff]]:
+        with self._database.read() as connection:
+            return signoffs.of_runs(connection, runs)
 
     def runs(self, *, incident: int | None = None, limit: int) -> Sequence[Run]:
         with self._database.read() as connection:

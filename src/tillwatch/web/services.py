@@ -5,11 +5,11 @@ owns the subject. A method raises `UsageError` for an id that does not exist (40
 (409), `StoreError` when nothing could be stored or read (503).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 from tillwatch.alerting.ingest import IngestReceipt
 from tillwatch.alerting.silences import Draft
@@ -19,7 +19,7 @@ from tillwatch.incident.acks import Opened
 from tillwatch.incident.muting import Muting
 from tillwatch.incident.statistics import Statistics
 from tillwatch.model.alert import Alert, Episode
-from tillwatch.model.audit import AuditReport, Difference, DifferenceKind
+from tillwatch.model.audit import AuditReport, Difference, DifferenceKind, SignOff
 from tillwatch.model.incident import Incident, TimelineEntry
 from tillwatch.model.notice import DeliveryRecord
 from tillwatch.model.probe import ProbeResult, ProbeState
@@ -50,6 +50,11 @@ class Records(Protocol):
     def differences(
         self, run: int, *, kind: DifferenceKind | None, offset: int, limit: int
     ) -> Sequence[Difference]: ...
+    def by_field(self, run: int) -> Mapping[tuple[DifferenceKind, str], int]:
+        """How many differences of a run are of each kind (field ""), and of the changed ones in each field."""
+        ...
+
+    def sign_offs(self, runs: Collection[int]) -> Mapping[int, Sequence[SignOff]]: ...
     def runs(self, *, incident: int | None = None, limit: int) -> Sequence[Run]: ...
     def statistics(self, since: datetime) -> Statistics: ...
     def revision(self) -> str:
@@ -102,8 +107,10 @@ class Audits(Protocol):
         """Begin a run in the background and return its number."""
         ...
 
-    def export(self, run: int, format: str, *, language: str) -> bytes:
-        """csv, xlsx or html, formula-safe; UsageError for another format."""
+    def sign_off(self, run: int, actor: str, reason: str) -> SignOff: ...
+
+    def export(self, run: int, format: str, *, language: str) -> BinaryIO:
+        """csv, xlsx or html, formula-safe, to be read and closed; UsageError for another format."""
         ...
 
 

@@ -23,6 +23,7 @@ SPEC = stock_audit(
     fields={"name": Field(type="text"), "quantity": Field(type="decimal", scale=2)},
     value="left.cost",
 )
+SEEN = "2026-11-24 11:00:00+08:00"
 EVIL = '=HYPERLINK("http://evil.example","<script>alert(1)</script>")'
 LEFT: list[Row] = [
     {"sku": "001234", "name": EVIL, "quantity": "-5", "cost": "2"},
@@ -43,7 +44,8 @@ class Bench:
         self.database = database
 
     def export(self, format: str, language: str = "en") -> bytes:
-        return self.runner.export(self.run, format, language=language)
+        with self.runner.export(self.run, format, language=language) as file:
+            return file.read()
 
 
 @pytest.fixture
@@ -59,10 +61,10 @@ def test_a_csv_holds_every_difference_and_opens_in_chinese(bench: Bench) -> None
     rows = list(csv.reader(io.StringIO(content.decode("utf-8-sig"))))
     assert rows == [
         ["difference", "sku", "name (left)", "name (right)", "quantity (left)", "quantity (right)", "cost (left)",
-         "cost (right)", "fields that differ", "value at risk"],
-        ["changed", "001234", f"'{EVIL}", "牛奶", "-5.00", "6.00", "2", "", "name, quantity", "2.00"],
-        ["missing", "002", "", "", "12345678901234567.25", "", "3", "", "", "3.00"],
-        ["extra", "009", "", "", "", "1.00", "", "", "", "0.00"],
+         "cost (right)", "fields that differ", "value at risk", "first seen"],
+        ["changed", "001234", f"'{EVIL}", "牛奶", "-5.00", "6.00", "2", "", "name, quantity", "2.00", SEEN],
+        ["missing", "002", "", "", "12345678901234567.25", "", "3", "", "", "3.00", SEEN],
+        ["extra", "009", "", "", "", "1.00", "", "", "", "0.00", SEEN],
     ]  # fmt: skip
 
 

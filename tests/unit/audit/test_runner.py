@@ -18,6 +18,7 @@ from tillwatch.errors import StoreError, UnavailableError, UsageError
 from tillwatch.metrics import Metrics
 from tillwatch.model.audit import AuditReport, AuditRunState, DifferenceKind, Verdict
 from tillwatch.store import audits as records
+from tillwatch.store import differences
 from tillwatch.store.db import Database
 
 ROWS = stock(("001", "1", "1"), ("002", "2", "2"), ("003", "3", "3"))
@@ -83,10 +84,10 @@ def test_differences_are_read_by_kind_and_page(bench: Bench) -> None:
     bench.left.datasets["stock"] = stock(*((f"{number:03}", "1", "1") for number in range(25)))
     run = bench.runner.run("stock").run
     with bench.database.read() as connection:
-        page = records.differences(connection, run, kind=DifferenceKind.MISSING, offset=20, limit=10)
+        page = differences.page(connection, run, kind=DifferenceKind.MISSING, offset=20, limit=10)
         assert [row.key["sku"] for row in page] == ["023", "024"]
-        assert records.differences(connection, run, kind=DifferenceKind.EXTRA) == []
-        assert len(records.report(connection, run, differences=5).differences) == 5
+        assert differences.page(connection, run, kind=DifferenceKind.EXTRA) == []
+        assert len(records.report(connection, run, limit=5).differences) == 5
 
 
 def test_an_unknown_audit_is_refused_with_a_suggestion(bench: Bench) -> None:
@@ -252,7 +253,7 @@ def test_old_runs_are_removed_with_their_differences(bench: Bench, monkeypatch: 
     runs = [bench.runner.run("stock").run for _ in range(6)]
     with bench.database.read() as connection:
         assert [run.run for run in records.runs(connection, limit=50)] == runs[:2:-1]
-        assert records.differences(connection, runs[0]) == []
+        assert differences.page(connection, runs[0]) == []
 
 
 def test_audits_that_make_no_sense_are_all_named_at_once(bench: Bench) -> None:

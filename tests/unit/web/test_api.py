@@ -38,6 +38,7 @@ def test_an_audit_report_has_the_public_shape_and_money_as_text(bad_night: World
         "right": {"amount": "160.00", "quantity": "2.000"},
         "fields": ["amount", "quantity"],
         "value_at_risk": "80.00",
+        "first_seen": None,
     }
     assert document["started_at"] == "2026-11-24T02:55:00Z"
 
@@ -266,3 +267,13 @@ def test_a_declared_heartbeat_is_taken_and_another_one_is_not_found(bad_night: W
     assert bad_night.orders == [("receive", "heartbeat/backup", 1)]
     assert browser.post("/hooks/heartbeat/backups").status_code == 404
     assert len(bad_night.orders) == 1
+
+
+def test_a_run_is_signed_off_by_name_and_reason_and_the_sign_offs_are_listed(bad_night: World) -> None:
+    browser = Browser(bad_night)
+    answer = browser.post("/api/v1/audits/runs/7/sign-off", json={"actor": "ann", "reason": "seen"})
+    assert answer.status_code == 200
+    assert browser.get("/api/v1/audits/runs/7/sign-offs").json() == [answer.json()]
+    assert answer.json()["actor"] == "ann"
+    assert browser.post("/api/v1/audits/runs/7/sign-off", json={"actor": "ann"}).status_code == 422
+    assert browser.post("/api/v1/audits/runs/99/sign-off", json={"actor": "ann", "reason": "x"}).status_code == 404

@@ -22,6 +22,7 @@ PAGES = (
     "/incidents/4",
     "/incidents/5",
     "/audits",
+    "/audits/orders-chaoyang",
     "/audits/runs/1",
     "/audits/runs/7",
     "/audits/runs/7?kind=missing",

@@ -66,7 +66,21 @@ audit_differences = Table(
     Column("right", JsonDocument),
     Column("fields", JsonDocument, nullable=False),
     Column("value_at_risk", DecimalText, nullable=False),
+    # Copied from the run before while the key keeps differing, so that it outlives the runs that are removed.
+    Column("first_seen", UtcDateTime, nullable=False),
     Index(None, "run", "kind", "number"),
+)
+
+audit_signoffs = Table(
+    "audit_signoffs",
+    metadata,
+    Column("id", RowId, primary_key=True, autoincrement=True),
+    Column("run", ForeignKey(audit_runs.c.id, ondelete="CASCADE"), nullable=False),
+    Column("actor", String, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Index(None, "run"),
+    sqlite_autoincrement=True,
 )
 
 audit_proofs = Table(

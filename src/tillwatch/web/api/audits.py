@@ -1,14 +1,15 @@
 """/api/v1/audits: what is compared, reports, and running one now."""
 
-from typing import Annotated
+from collections.abc import Iterator
+from typing import Annotated, BinaryIO
 
 from fastapi import APIRouter, Query
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from tillwatch.model.audit import DifferenceKind
-from tillwatch.web.api import documents
+from tillwatch.web.api import bodies, documents
 from tillwatch.web.api.bodies import Id, Limit
-from tillwatch.web.handling import PAGE_SIZE, ServicesHere
+from tillwatch.web.handling import PAGE_SIZE, ReportHere, ServicesHere
 
 router = APIRouter(prefix="/api/v1/audits", tags=["audits"])
 
@@ -20,6 +21,8 @@ EXPORT_TYPES = {
 }
 #: One document holds as many differences; the rest is at `/differences`.
 MAX_DIFFERENCES = 1_000
+#: A file goes out in parts of this size, so that no answer is held whole in memory.
+PART_BYTES = 65_536
 #: More differences than any report keeps.
 MAX_OFFSET = 10_000_000
 
@@ -69,6 +72,17 @@ def export(services: ServicesHere, run: Id, format: str) -> Response:
     return exported(services, run, format, services.config.chain.locale)
 
 
+@router.post("/runs/{run}/sign-off")
+def sign_off(services: ServicesHere, run: ReportHere, order: bodies.SignOff) -> documents.Document:
+    """Answer for what a run found, by name and with a reason. The drift stays drift."""
+    return documents.sign_off(services.audits.sign_off(run, order.actor, order.reason))
+
+
+@router.get("/runs/{run}/sign-offs")
+def sign_offs(services: ServicesHere, run: ReportHere) -> list[documents.Document]:
+    return [documents.sign_off(one) for one in services.records.sign_offs([run]).get(run, ())]
+
+
 @router.get("/{audit}/runs")
 def runs(services: ServicesHere, audit: str, limit: Limit = PAGE_SIZE) -> list[documents.Document]:
     """Reports of one audit, newest first, without differences."""
@@ -79,9 +93,14 @@ def runs(services: ServicesHere, audit: str, limit: Limit = PAGE_SIZE) -> list[d
 def exported(services: ServicesHere, run: int, format: str, language: str) -> Response:
     """Always a download: the file brings its own styles, which a page of ours would refuse."""
     body = services.audits.export(run, format, language=language)
-    name = f"audit-run-{run}.{format}"
-    return Response(
-        body,
+    return StreamingResponse(
+        _parts(body),
         media_type=EXPORT_TYPES.get(format, "application/octet-stream"),
-        headers={"Content-Disposition": f'attachment; filename="{name}"'},
+        headers={"Content-Disposition": f'attachment; filename="audit-run-{run}.{format}"'},
     )
+
+
+def _parts(body: BinaryIO) -> Iterator[bytes]:
+    with body:
+        while part := body.read(PART_BYTES):
+            yield part

@@ -92,3 +92,7 @@ class ConfirmBody(ActorBody):
 class ResumeBody(ActorBody):
     #: What a person found out about the step nobody knows the outcome of; without it a failed step is tried again.
     decision: Literal["", "done", "retry", "undo"] = ""
+
+
+class SignOff(ActorBody):
+    reason: LongText

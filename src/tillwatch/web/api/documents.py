@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from tillwatch.model.alert import Episode
-from tillwatch.model.audit import AuditReport, Difference
+from tillwatch.model.audit import AuditReport, Difference, SignOff
 from tillwatch.model.incident import Incident
 from tillwatch.model.notice import DeliveryRecord
 from tillwatch.model.probe import ProbeResult, ProbeState
@@ -55,7 +55,12 @@ def difference(item: Difference) -> Document:
         "right": dict(item.right) if item.right is not None else None,
         "fields": list(item.fields),
         "value_at_risk": str(item.value_at_risk),
+        "first_seen": item.first_seen.isoformat() if item.first_seen is not None else None,
     }
+
+
+def sign_off(item: SignOff) -> Document:
+    return {"run": item.run, "actor": item.actor, "reason": item.reason, "at": item.at.isoformat()}
 
 
 def audit_report(report: AuditReport) -> Document:

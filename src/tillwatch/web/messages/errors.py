@@ -8,6 +8,7 @@ MESSAGES: Mapping[str, Text] = {
     "done.acknowledged": Text("Acknowledged. The others can see that you are on it.", "已确认，其他人能看到你在处理。"),
     "done.given_back": Text("Given back. Whoever is next is told.", "已取消确认，将通知下一位。"),
     "done.snoozed": Text("Snoozed.", "已暂缓。"),
+    "done.signed_off": Text("Signed off.", "已签核。"),
     "done.noted": Text("Note saved.", "备注已保存。"),
     "done.resolved": Text("Resolved.", "已解决。"),
     "done.assigned": Text("Assigned.", "已指派。"),

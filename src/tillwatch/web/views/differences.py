@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal, InvalidOperation
 
 from tillwatch.model.audit import Difference
@@ -17,6 +18,8 @@ class DiffRow:
     right: Mapping[str, str | None] | None
     differing: frozenset[str]
     value_at_risk: Decimal | None
+    #: When the key was first found to differ; None where that is not known.
+    first_seen: datetime | None = None
 
     @property
     def sides(self) -> tuple[Mapping[str, str | None] | None, Mapping[str, str | None] | None]:
@@ -31,6 +34,7 @@ def of_difference(item: Difference) -> DiffRow:
         right=item.right,
         differing=frozenset(item.fields),
         value_at_risk=item.value_at_risk,
+        first_seen=item.first_seen,
     )
 
 

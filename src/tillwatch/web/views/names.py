@@ -26,6 +26,10 @@ def probe_name(config: ChainConfig, probe: Probe, t: Texts) -> str:
     return t("probe.named", subject=subject, how=t.or_raw("prober", probe.prober)) if subject else probe.id
 
 
+def site_names(config: ChainConfig, t: Texts) -> dict[str, str]:
+    return {site.id: t.name(site.name, site.id) for site in config.sites}
+
+
 def system_names(config: ChainConfig, t: Texts) -> dict[str, str]:
     return {system.id: t.name(system.name, system.id) for system in config.systems}
 

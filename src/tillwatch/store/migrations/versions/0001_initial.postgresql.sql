@@ -278,11 +278,24 @@ CREATE TABLE audit_differences (
 	"right" TEXT,
 	fields TEXT NOT NULL,
 	value_at_risk TEXT NOT NULL,
+	first_seen TIMESTAMP WITH TIME ZONE NOT NULL,
 	CONSTRAINT pk_audit_differences PRIMARY KEY (run, number),
 	CONSTRAINT fk_audit_differences_run FOREIGN KEY(run) REFERENCES audit_runs (id) ON DELETE CASCADE
 );
 
 CREATE INDEX ix_audit_differences_run_kind_number ON audit_differences (run, kind, number);
+
+CREATE TABLE audit_signoffs (
+	id BIGSERIAL NOT NULL,
+	run BIGINT NOT NULL,
+	actor VARCHAR NOT NULL,
+	reason TEXT NOT NULL,
+	at TIMESTAMP WITH TIME ZONE NOT NULL,
+	CONSTRAINT pk_audit_signoffs PRIMARY KEY (id),
+	CONSTRAINT fk_audit_signoffs_run FOREIGN KEY(run) REFERENCES audit_runs (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_audit_signoffs_run ON audit_signoffs (run);
 
 CREATE TABLE episodes (
 	id BIGSERIAL NOT NULL,
