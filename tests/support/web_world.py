@@ -6,11 +6,13 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from io import BytesIO
 from typing import BinaryIO
+from zoneinfo import ZoneInfo
 
 from tillwatch.alerting.ingest import IngestReceipt
 from tillwatch.alerting.silences import Draft, NoSuchSilence
 from tillwatch.clock import ManualClock
 from tillwatch.config.declared import ChainConfig
+from tillwatch.config.schema import Webhook
 from tillwatch.errors import RefusedError, StoreError, UsageError
 from tillwatch.incident.acks import AckState, Opened
 from tillwatch.incident.muting import Muting
@@ -228,6 +230,11 @@ class _Ingest(_Part):
 
     def webhook(self, body: bytes, *, source: str) -> IngestReceipt:
         self.world.order("webhook", source)
+        self.world.bodies.append(body)
+        return self.world.receipt
+
+    def generic(self, body: bytes, declared: Webhook, zone: ZoneInfo) -> IngestReceipt:
+        self.world.order("generic", declared.id, str(zone))
         self.world.bodies.append(body)
         return self.world.receipt
 

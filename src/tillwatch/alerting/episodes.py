@@ -89,10 +89,10 @@ def _fire(episode: Episode, alert: Alert, now: datetime, *, taken_back: bool) ->
     if episode.state is AlertState.RESOLVED and not taken_back:
         return None
     lease = _lease(alert)
-    if lease is not None and episode.lease_until is not None and episode.state is AlertState.FIRING:
-        # A late copy must not shorten the promise of a newer message.
-        lease = max(lease, episode.lease_until)
-    elif lease is None and episode.state is AlertState.FIRING:
+    if _is_older(lease, episode):
+        # A late copy: it neither shortens the promise of a newer message nor brings back its old words.
+        return None
+    if lease is None and episode.state is AlertState.FIRING:
         lease = episode.lease_until
     after = replace(
         episode,
@@ -109,6 +109,13 @@ def _fire(episode: Episode, alert: Alert, now: datetime, *, taken_back: bool) ->
         return Effect(episode=after, before=episode, kind=ChangeKind.REOPENED)
     told = (after.annotations, after.evidence) != (episode.annotations, episode.evidence)
     return Effect(episode=after, before=episode, kind=ChangeKind.UPDATED if told else None)
+
+
+def _is_older(lease: datetime | None, episode: Episode) -> bool:
+    """Whether a message with `lease` was sent before the one that the firing episode has its lease from."""
+    if lease is None or episode.lease_until is None or episode.state is not AlertState.FIRING:
+        return False
+    return lease < episode.lease_until
 
 
 def _resolve(current: Episode | None, alert: Alert, ends_at: datetime, now: datetime, *, named: bool) -> Effect | None:

@@ -4,14 +4,16 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from datetime import datetime
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
-from tillwatch.alerting import heartbeat, wire
+from tillwatch.alerting import heartbeat, mapping, wire
 from tillwatch.alerting.episodes import Effect, family, receive
 from tillwatch.alerting.leases import lapse
 from tillwatch.clock import Clock
+from tillwatch.config.schema import Webhook
 from tillwatch.errors import StoreError
 from tillwatch.metrics import Metrics
 from tillwatch.model.alert import Alert, ChangeKind, Episode, EpisodeChange
@@ -72,6 +74,11 @@ class Ingest:
         """Alertmanager's webhook v4. Raises StoreError when nothing was stored."""
         now = self._clock.now()
         return self._submit(wire.parse_webhook_v4(body, now, source=source), source, now).result()
+
+    def generic(self, body: bytes, declared: Webhook, zone: ZoneInfo) -> IngestReceipt:
+        """Another system's webhook, read as declared. Raises StoreError when nothing was stored."""
+        now = self._clock.now()
+        return self._submit(mapping.parse(body, now, declared, zone), mapping.source_of(declared), now).result()
 
     def receive(self, alerts: Sequence[Alert], *, source: str) -> IngestReceipt:
         """Alerts that are parsed already. One transaction; returns after the commit. Raises StoreError."""

@@ -5,7 +5,7 @@ One alert that makes no sense is set aside with its reason; it never costs the o
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -43,7 +43,10 @@ class Parsed:
     poison: tuple[Poison, ...] = ()
 
 
-class _Unusable(Exception):
+Parse = Callable[[Mapping[str, Any], datetime, str], Alert]
+
+
+class Unusable(Exception):
     """One alert makes no sense; the text says why."""
 
 
@@ -53,7 +56,7 @@ def parse_v2(body: bytes, now: datetime, *, source: str = "prometheus") -> Parse
     `startsAt` missing is the receipt (or `endsAt`, when that is earlier); `endsAt` at or before the receipt is an end,
     in the future a lease, missing means open-ended. Labels with an empty value are dropped.
     """
-    return _each(_document(body), now, source, _v2)
+    return each(document(body), now, source, _v2)
 
 
 def parse_webhook_v4(body: bytes, now: datetime, *, source: str = "alertmanager") -> Parsed:
@@ -61,15 +64,30 @@ def parse_webhook_v4(body: bytes, now: datetime, *, source: str = "alertmanager"
 
     A resolved alert is resolved even when the sender's clock is ahead of ours.
     """
-    document = _document(body)
-    if isinstance(document, Poison):
-        return Parsed(poison=(document,))
-    if not isinstance(document, Mapping) or not isinstance(document.get("alerts"), list):
-        return Parsed(poison=(Poison(reason="not a webhook body: no list 'alerts' in it", body=_text(document)),))
-    return _each(document["alerts"], now, source, _v4)
+    whole = document(body)
+    if isinstance(whole, Poison):
+        return Parsed(poison=(whole,))
+    if not isinstance(whole, Mapping) or not isinstance(whole.get("alerts"), list):
+        return Parsed(poison=(Poison(reason="not a webhook body: no list 'alerts' in it", body=text_of(whole)),))
+    parsed = each(whole["alerts"], now, source, v4)
+    if not (left_out := _left_out(whole)):
+        return parsed
+    reason = (
+        f"the sender left out {left_out} alerts of group {whole.get('groupKey')!r} (max_alerts of its receiver): "
+        "nothing is known of them here, and none of them counts as over"
+    )
+    group = {name: value for name, value in whole.items() if name != "alerts"}
+    return Parsed(alerts=parsed.alerts, poison=(*parsed.poison, Poison(reason=reason, body=text_of(group))))
 
 
-def _document(body: bytes) -> Any:
+def _left_out(whole: Mapping[str, Any]) -> int:
+    """`truncatedAlerts`; senders older than 0.22 do not know it."""
+    number = whole.get("truncatedAlerts", 0)
+    return number if isinstance(number, int) and number > 0 else 0
+
+
+def document(body: bytes) -> Any:
+    """What the body says, or the Poison it is."""
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -80,23 +98,24 @@ def _document(body: bytes) -> Any:
             return Poison(reason=f"the body is not JSON: {error}", body=body.decode("utf-8", "backslashreplace"))
 
 
-def _each(items: Any, now: datetime, source: str, parse: Any) -> Parsed:
+def each(items: Any, now: datetime, source: str, parse: Parse) -> Parsed:
+    """The alerts among `items`; what `parse` finds Unusable is set aside, one by one."""
     if isinstance(items, Poison):
         return Parsed(poison=(items,))
     if not isinstance(items, list):
-        return Parsed(poison=(Poison(reason="not a list of alerts", body=_text(items)),))
+        return Parsed(poison=(Poison(reason="not a list of alerts", body=text_of(items)),))
     if len(items) > MAX_ALERTS:
         reason = f"{len(items)} alerts in one body; at most {MAX_ALERTS}: send them in parts"
-        return Parsed(poison=(Poison(reason=reason, body=_text(items[:10])),))
+        return Parsed(poison=(Poison(reason=reason, body=text_of(items[:10])),))
     alerts: list[Alert] = []
     poison: list[Poison] = []
     for item in items:
         try:
             if not isinstance(item, Mapping):
-                raise _Unusable("an alert is an object with 'labels'")
+                raise Unusable("an alert is an object with 'labels'")
             alerts.append(parse(item, now, source))
-        except _Unusable as error:
-            poison.append(Poison(reason=str(error), body=_text(item)))
+        except Unusable as error:
+            poison.append(Poison(reason=str(error), body=text_of(item)))
     return Parsed(alerts=tuple(alerts), poison=tuple(poison))
 
 
@@ -104,7 +123,7 @@ def _v2(item: Mapping[str, Any], now: datetime, source: str) -> Alert:
     starts_at = _instant(item, "startsAt")
     ends_at = _instant(item, "endsAt")
     if starts_at is not None and ends_at is not None and ends_at < starts_at:
-        raise _Unusable("'endsAt' lies before 'startsAt'")
+        raise Unusable("'endsAt' lies before 'startsAt'")
     return _alert(
         item,
         source,
@@ -114,10 +133,11 @@ def _v2(item: Mapping[str, Any], now: datetime, source: str) -> Alert:
     )
 
 
-def _v4(item: Mapping[str, Any], now: datetime, source: str) -> Alert:
+def v4(item: Mapping[str, Any], now: datetime, source: str) -> Alert:
+    """One alert of Alertmanager's webhook. Raises Unusable."""
     status = item.get("status")
     if status not in {"firing", "resolved"}:
-        raise _Unusable(f"'status' is {status!r}; it is 'firing' or 'resolved'")
+        raise Unusable(f"'status' is {status!r}; it is 'firing' or 'resolved'")
     starts_at = _instant(item, "startsAt")
     ends_at = _instant(item, "endsAt")
     return _alert(
@@ -134,7 +154,7 @@ def _alert(
 ) -> Alert:
     labels = _pairs(item, "labels", count=MAX_LABELS, size=MAX_LABEL_BYTES)
     if not labels:
-        raise _Unusable("at least one label with a value is needed")
+        raise Unusable("at least one label with a value is needed")
     return Alert(
         labels=labels,
         annotations=_pairs(item, "annotations", count=MAX_ANNOTATIONS, size=MAX_ANNOTATION_BYTES),
@@ -147,37 +167,37 @@ def _alert(
 
 
 def _pairs(item: Mapping[str, Any], key: str, *, count: int, size: int) -> dict[str, str]:
-    """Names and texts without the empty ones. Raises _Unusable when they are no texts, or too many or too long."""
+    """Names and texts without the empty ones. Raises Unusable when they are no texts, or too many or too long."""
     found = item.get(key)
     if found is None:
         found = {}
     if not isinstance(found, Mapping):
-        raise _Unusable(f"'{key}' is not an object")
+        raise Unusable(f"'{key}' is not an object")
     if len(found) > count:
-        raise _Unusable(f"{len(found)} {key}; at most {count}")
+        raise Unusable(f"{len(found)} {key}; at most {count}")
     pairs = {}
     for name, value in found.items():
         if not name:
-            raise _Unusable(f"a name in '{key}' is empty")
+            raise Unusable(f"a name in '{key}' is empty")
         shown = f"{key} '{name[:64]}'".encode("utf-8", "backslashreplace").decode()
         pairs[_plain(name, shown, size)] = _plain(value, shown, size)
     if (total := sum(len(name) + len(value.encode()) for name, value in pairs.items())) > size:
-        raise _Unusable(f"'{key}' holds {total} bytes; at most {size}")
+        raise Unusable(f"'{key}' holds {total} bytes; at most {size}")
     return {name: value for name, value in pairs.items() if value}
 
 
 def _plain(value: Any, shown: str, size: int) -> str:
-    """A text every database stores. Raises _Unusable."""
+    """A text every database stores. Raises Unusable."""
     if not isinstance(value, str):
-        raise _Unusable(f"{shown} is not a text but {type(value).__name__}")
+        raise Unusable(f"{shown} is not a text but {type(value).__name__}")
     try:
         length = len(value.encode("utf-8"))
     except UnicodeEncodeError as error:
-        raise _Unusable(f"{shown} holds half a character (a lone surrogate)") from error
+        raise Unusable(f"{shown} holds half a character (a lone surrogate)") from error
     if length > size:
-        raise _Unusable(f"{shown} has {length} bytes; at most {size}")
+        raise Unusable(f"{shown} has {length} bytes; at most {size}")
     if "\x00" in value:
-        raise _Unusable(f"{shown} holds a NUL character")
+        raise Unusable(f"{shown} holds a NUL character")
     return value
 
 
@@ -187,15 +207,15 @@ def _instant(item: Mapping[str, Any], key: str) -> datetime | None:
     if text is None or text == "":
         return None
     if not isinstance(text, str) or not _TIMESTAMP.fullmatch(text):
-        raise _Unusable(f"'{key}' is {text!r}; write for example 2026-11-24T08:00:00+08:00"[:200])
+        raise Unusable(f"'{key}' is {text!r}; write for example 2026-11-24T08:00:00+08:00"[:200])
     try:
         instant = datetime.fromisoformat(text.upper())
         return None if instant.year == _ZERO_YEAR else instant.astimezone(UTC)
     except (ValueError, OverflowError) as error:
-        raise _Unusable(f"'{key}' is '{text}', which is no instant: {error}") from error
+        raise Unusable(f"'{key}' is '{text}', which is no instant: {error}") from error
 
 
-def _text(item: Any) -> str:
+def text_of(item: Any) -> str:
     try:
         return json.dumps(item, ensure_ascii=True)
     except (ValueError, TypeError, RecursionError):

@@ -28,6 +28,7 @@ from tillwatch.config.schema import (
     Site,
     StoreSpec,
     System,
+    Webhook,
     Window,
 )
 from tillwatch.config.yaml import Place
@@ -63,6 +64,7 @@ class ChainConfig:
     heartbeats: tuple[Heartbeat, ...] = ()
     inhibitions: tuple[Inhibition, ...] = ()
     maintenance: tuple[Maintenance, ...] = ()
+    webhooks: tuple[Webhook, ...] = ()
     people: tuple[Person, ...] = ()
     rotas: tuple[Rota, ...] = ()
     overrides: tuple[Override, ...] = ()
@@ -100,6 +102,9 @@ class ChainConfig:
 
     def heartbeat(self, id: str) -> Heartbeat:
         return self._one(self.heartbeats, id, "heartbeat")
+
+    def webhook(self, id: str) -> Webhook:
+        return self._one(self.webhooks, id, "webhook")
 
     def person(self, id: str) -> Person:
         return self._one(self.people, id, "person")

@@ -118,6 +118,7 @@ def load(root: Path, *, secrets: bool = True, environment: Environment[str, str]
         heartbeats=routes.heartbeats,
         inhibitions=routes.inhibitions,
         maintenance=routes.maintenance,
+        webhooks=routes.webhooks,
         people=oncall.people,
         rotas=oncall.rotas,
         overrides=oncall.overrides,

@@ -42,6 +42,7 @@ DECLARED = {
     "heartbeat": ("routes", "heartbeats"),
     "inhibition": ("routes", "inhibitions"),
     "maintenance": ("routes", "maintenance"),
+    "webhook": ("routes", "webhooks"),
     "person": ("oncall", "people"),
     "rota": ("oncall", "rotas"),
     "escalation": ("oncall", "escalations"),

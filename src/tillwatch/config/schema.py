@@ -45,6 +45,7 @@ from tillwatch.config.values import Reference as Reference
 from tillwatch.config.values import ScheduleText as ScheduleText
 from tillwatch.config.values import StoreUrl as StoreUrl
 from tillwatch.config.values import Text as Text
+from tillwatch.config.webhooks import Webhook as Webhook
 
 
 class ChainFile(Strict):
@@ -82,6 +83,7 @@ class RoutesFile(Strict):
     heartbeats: tuple[Heartbeat, ...] = ()
     inhibitions: tuple[Inhibition, ...] = ()
     maintenance: tuple[Maintenance, ...] = ()
+    webhooks: tuple[Webhook, ...] = ()
 
 
 class OncallFile(Strict):

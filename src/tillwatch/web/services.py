@@ -10,11 +10,13 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import BinaryIO, Protocol
+from zoneinfo import ZoneInfo
 
 from tillwatch.alerting.ingest import IngestReceipt
 from tillwatch.alerting.silences import Draft
 from tillwatch.clock import Clock
 from tillwatch.config.declared import ChainConfig
+from tillwatch.config.schema import Webhook
 from tillwatch.incident.acks import Opened
 from tillwatch.incident.muting import Muting
 from tillwatch.incident.statistics import Statistics
@@ -68,6 +70,7 @@ class Ingest(Protocol):
     def v2(self, body: bytes, *, source: str) -> IngestReceipt: ...
     def submit_v2(self, body: bytes) -> Future[IngestReceipt]: ...
     def webhook(self, body: bytes, *, source: str) -> IngestReceipt: ...
+    def generic(self, body: bytes, declared: Webhook, zone: ZoneInfo) -> IngestReceipt: ...
     def receive(self, alerts: Sequence[Alert], *, source: str) -> IngestReceipt: ...
 
 

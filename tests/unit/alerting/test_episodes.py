@@ -103,6 +103,13 @@ def test_a_local_source_needs_no_lease_and_its_end_is_an_end_whatever_the_clock_
     assert (episode.state, episode.ends_at) == (AlertState.RESOLVED, NOW)
 
 
+def test_a_late_copy_does_not_bring_back_old_words() -> None:
+    old, new = message(NOW, end=NOW + 4 * MINUTE, summary="old"), message(NOW, end=NOW + 5 * MINUTE, summary="new")
+    for order in ((old, new), (new, old), (old, new, old)):
+        [episode], _ = at_once(*order)
+        assert (episode.annotations["summary"], episode.lease_until) == ("new", NOW + 5 * MINUTE)
+
+
 def test_a_local_end_without_a_beginning_is_nothing() -> None:
     assert at_once(message(NOW, end=NOW, source="audit")) == ([], [])
 
@@ -149,7 +156,10 @@ def lives(draw: st.DrawFn) -> list[Life]:
 def messages_of(life: Life) -> list[Alert]:
     hour_ago = NOW - 60 * MINUTE
     start = hour_ago + life.start * MINUTE
-    sent = [message(start, end=NOW + (4 + resend) * MINUTE) for resend in (life.start, *life.resends)]
+    sent = [
+        message(start, end=NOW + (4 + resend) * MINUTE, summary=f"said in minute {resend}")
+        for resend in (life.start, *life.resends)
+    ]
     return sent if life.end is None else [*sent, message(start, end=hour_ago + life.end * MINUTE)]
 
 
@@ -166,6 +176,8 @@ def test_any_order_with_any_duplicates_ends_in_the_same_episodes(data: st.DataOb
     found, kinds = fold(list(zip(shuffled, moments, strict=True)))
     shape = [(one.starts_at, one.state, one.ends_at, one.lease_until) for one in found]
     assert shape == [(one.starts_at, one.state, one.ends_at, one.lease_until) for one in expected]
+    last_words = [f"said in minute {max(life.start, *life.resends, life.start)}" for life in story if life.end is None]
+    assert [one.annotations["summary"] for one in found if one.state is AlertState.FIRING] == last_words
     assert [one.state for one in found] == [
         AlertState.FIRING if life.end is None else AlertState.RESOLVED for life in story
     ]

@@ -3,13 +3,17 @@
 import json
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from itertools import count
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from sqlalchemy import Connection, text
 from tests.support.incidents import Router, alert
 
 from tillwatch.alerting.ingest import Ingest
 from tillwatch.clock import ManualClock
+from tillwatch.config.schema import Webhook
 from tillwatch.errors import StoreError
 from tillwatch.metrics import Metrics
 from tillwatch.model.alert import AlertState, ChangeKind, EpisodeChange
@@ -153,3 +157,57 @@ def test_after_a_restart_sources_get_time_to_repeat_themselves(
     assert restarted.ingest.lapse() == 0
     clock.advance(1)
     assert restarted.ingest.lapse() == 1
+
+
+def test_another_systems_webhook_is_stored_and_what_it_cannot_say_is_kept(
+    database: Database, make_router: Callable[..., Router]
+) -> None:
+    router = make_router(database)
+    declared = Webhook.model_validate({"id": "nagios", "labels": {"alertname": "$.service", "site": "$.site"}})
+    receipt = router.ingest.generic(
+        body({"service": "Backup", "site": "chaoyang"}, {"site": "haidian"}), declared, router.config.chain.timezone
+    )
+    assert (receipt.stored, receipt.quarantined) == (1, 1)
+    [incident] = router.incidents()
+    with router.database.read() as connection:
+        assert [one.source for one in alerts.of_incidents(connection, [incident.id])[incident.id]] == ["webhook/nagios"]
+        [kept] = alerts.quarantined(connection, limit=10)
+    assert (kept["source"], kept["reason"]) == (
+        "webhook/nagios",
+        "the label 'alertname' is empty: there is nothing at $.service",
+    )
+
+
+_STORY = [
+    ("v2", {"startsAt": "2026-11-24T02:50:00Z", "endsAt": "2026-11-24T03:04:00Z"}),
+    ("v2", {"startsAt": "2026-11-24T02:50:00Z", "endsAt": "2026-11-24T03:05:00Z"}),
+    ("v4", {"startsAt": "2026-11-24T02:50:00Z", "status": "firing"}),
+    ("v2", {"startsAt": "2026-11-24T02:50:00Z", "endsAt": "2026-11-24T02:55:00Z"}),
+    ("v4", {"startsAt": "2026-11-24T02:50:00Z", "endsAt": "2026-11-24T02:55:00Z", "status": "resolved"}),
+    ("v2", {"startsAt": "2026-11-24T02:58:00Z", "endsAt": "2026-11-24T03:06:00Z"}),
+    ("v4", {"startsAt": "2026-11-24T02:58:00Z", "status": "firing"}),
+]
+_run = count()
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_the_stored_end_depends_on_what_arrived_and_not_on_when_or_through_which_door(
+    sqlite_database: Database, make_router: Callable[..., Router], data: st.DataObject
+) -> None:
+    router, name = make_router(sqlite_database), f"Alert{next(_run)}"
+    copies = _STORY + data.draw(st.lists(st.sampled_from(_STORY), max_size=4))
+    for door, item in data.draw(st.permutations(copies)):
+        alert = {"labels": {"alertname": name}, **item}
+        if door == "v2":
+            router.ingest.v2(body(alert))
+        else:
+            router.ingest.webhook(json.dumps({"version": "4", "alerts": [alert]}).encode())
+    with router.database.read() as connection:
+        kept = [one for one in alerts.latest(connection, limit=4) if one.name == name]
+    assert sorted(
+        (f"{one.starts_at:%H:%M}", one.state.value, one.ends_at and f"{one.ends_at:%H:%M}") for one in kept
+    ) == [
+        ("02:50", "resolved", "02:55"),
+        ("02:58", "firing", None),
+    ]

@@ -127,13 +127,19 @@ CAPTURED = {
     "version": "4",
     "groupKey": '{}:{alertname="PosErpLinkDown"}',
     "truncatedAlerts": 0,
-    "notification_reason": "first",
-    "routeLabels": {"a": "b"},
+}
+#: What later versions add, each to all before it; the last stands for those to come.
+SHAPES = {
+    "0.25": {},
+    "0.33": {"notification_reason": "firing_alerts_changed"},
+    "0.34": {"notification_reason": "repeat_interval", "routeLabels": {"team": "erp"}},
+    "to come": {"version": "5", "extra": [{"deep": None}], "truncatedAlerts": None},
 }
 
 
-def test_a_body_of_alertmanager_is_understood_with_the_keys_of_newer_versions() -> None:
-    alert = one(parse_webhook_v4(json.dumps(CAPTURED).encode(), NOW))
+@pytest.mark.parametrize("added", SHAPES.values(), ids=SHAPES.keys())
+def test_a_body_of_alertmanager_is_understood_whatever_its_version_adds(added: dict[str, object]) -> None:
+    alert = one(parse_webhook_v4(json.dumps(CAPTURED | added).encode(), NOW))
     assert (alert.name, alert.source, alert.ends_at) == ("PosErpLinkDown", "alertmanager", None)
     assert alert.starts_at == datetime(2026, 11, 23, 1, 48, 14, 290868, tzinfo=UTC)
     assert alert.generator_url == "http://prometheus/graph"
@@ -174,3 +180,13 @@ def test_what_is_no_webhook_is_set_aside(body: bytes) -> None:
 def test_a_webhook_alert_with_an_unknown_status_is_set_aside() -> None:
     [poison] = v4({"status": "on fire", "labels": LABELS}).poison
     assert poison.reason == "'status' is 'on fire'; it is 'firing' or 'resolved'"
+
+
+@pytest.mark.parametrize("added", SHAPES.values(), ids=SHAPES.keys())
+def test_what_alertmanager_left_out_is_said_and_the_rest_is_stored(added: dict[str, object]) -> None:
+    parsed = parse_webhook_v4(json.dumps(CAPTURED | added | {"truncatedAlerts": 37}).encode(), NOW)
+    assert [alert.name for alert in parsed.alerts] == ["PosErpLinkDown"]
+    [note] = parsed.poison
+    assert note.reason.startswith("the sender left out 37 alerts of group '{}:{alertname=")
+    assert "groupLabels" in note.body
+    assert '"alerts"' not in note.body

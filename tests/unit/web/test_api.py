@@ -9,7 +9,7 @@ from tests.support.web_world import World
 
 from tillwatch.alerting.ingest import IngestReceipt
 from tillwatch.config.matcher import parse_matcher
-from tillwatch.config.schema import Heartbeat
+from tillwatch.config.schema import Heartbeat, Webhook
 from tillwatch.model.incident import IncidentState
 from tillwatch.store.silences import Silence
 from tillwatch.web.services import Health
@@ -277,3 +277,17 @@ def test_a_run_is_signed_off_by_name_and_reason_and_the_sign_offs_are_listed(bad
     assert answer.json()["actor"] == "ann"
     assert browser.post("/api/v1/audits/runs/7/sign-off", json={"actor": "ann"}).status_code == 422
     assert browser.post("/api/v1/audits/runs/99/sign-off", json={"actor": "ann", "reason": "x"}).status_code == 404
+
+
+def test_a_declared_webhook_is_taken_and_another_one_is_not_found(bad_night: World) -> None:
+    declared = Webhook.model_validate({"id": "zabbix", "labels": {"alertname": "$.trigger"}})
+    bad_night.config = replace(bad_night.config, webhooks=(declared,))
+    bad_night.receipt = IngestReceipt(stored=1, quarantined=1, reasons=("no host",))
+    browser = Browser(bad_night)
+    answer = browser.post("/hooks/generic/zabbix", content=b'{"trigger": "Down"}')
+    assert answer.json() == {"stored": 1, "quarantined": 1, "reasons": ["no host"]}
+    assert (bad_night.orders, bad_night.bodies) == ([("generic", "zabbix", "Asia/Shanghai")], [b'{"trigger": "Down"}'])
+    assert browser.post("/hooks/generic/zabix", content=b"{}").status_code == 404
+    assert len(bad_night.orders) == 1
+    bad_night.broken = "the disk is full"
+    assert browser.post("/hooks/generic/zabbix", content=b"{}").status_code == 503
