@@ -17,6 +17,7 @@ from tests.support.incidents import alert, chain
 from tillwatch.alerting.ingest import Ingest
 from tillwatch.alerting.route import route
 from tillwatch.clock import ManualClock
+from tillwatch.config.declared import ChainConfig
 from tillwatch.errors import RefusedError
 from tillwatch.incident.desk import IncidentDesk
 from tillwatch.incident.topology import FOLDING, Topology
@@ -94,11 +95,14 @@ class World:
 class Lifecycle(RuleBasedStateMachine):
     """Troubles come and go, sources fall silent, people act, messages are sent, time passes."""
 
+    def chain(self) -> ChainConfig:
+        return chain()
+
     @initialize()
     def start(self) -> None:
         self.clock = ManualClock()
         self.store = MemoryStore()
-        config = chain()
+        config = self.chain()
         database = cast(Database, self.store)
         self.topology = Topology(config)
         self.desk = IncidentDesk(
