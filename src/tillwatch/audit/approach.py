@@ -42,6 +42,8 @@ class Approach:
 
     def choose(self) -> plan.Choice:
         """Raises SideFault when a side cannot answer, Impossible when what was asked for cannot be done."""
+        if self.task.declared.shaped:
+            return self._shaped()
         self._ask_support()
         facts = self._facts()
         decision = tiers.decide(facts)
@@ -57,6 +59,14 @@ class Approach:
         if self._remembers(facts) and len(self._supports) == len(SIDES):
             self._ask_marks(self._cut())
         return self._full(decision, facts)
+
+    def _shaped(self) -> plan.Choice:
+        """Rows of a scope, or put together, are not the rows that change marks and digests speak of."""
+        words = {"en": "a side is filtered or put together before it is compared", "zh": "有一侧在比较前经过筛选或汇总"}
+        if self.asked not in ("", Tier.STREAM):
+            raise Impossible(f"strategy '{self.asked}' cannot prove this audit: {words['en']}; ask for 'stream'")
+        self.reason = words
+        return plan.Choice(strategy=Stream(), reason=words["en"])
 
     def proof(self, run: int, strategy: str) -> Proof:
         """What this run, proven by `strategy`, leaves. Asked for after the suspects have settled."""

@@ -5,8 +5,9 @@ from zoneinfo import ZoneInfo
 
 from tillwatch.audit import value
 from tillwatch.audit.canonical import FieldType, Precision, Rule, Trim
+from tillwatch.audit.shape import Shape, compile_shape
 from tillwatch.config.declared import ChainConfig
-from tillwatch.config.schema import Audit, Field
+from tillwatch.config.schema import Audit, Field, Side
 from tillwatch.errors import UsageError
 
 
@@ -25,7 +26,15 @@ class Declared:
     right_context: tuple[Rule, ...]
     #: The field that changes with every write, when the audit names one; it is among the fields or the context.
     version: str | None
+    #: What each side's rows become before they are compared.
+    left_shape: Shape
+    right_shape: Shape
     zone: ZoneInfo
+
+    @property
+    def shaped(self) -> bool:
+        """Whether a side is compared as something else than its own rows."""
+        return any(shape.conditions or shape.functions for shape in (self.left_shape, self.right_shape))
 
     @property
     def key_names(self) -> tuple[str, ...]:
@@ -48,13 +57,21 @@ def declare(spec: Audit, zone: ZoneInfo) -> Declared:
         raise UsageError(f"audit '{spec.id}': changed_by: {spec.changed_by} is part of the key; name the change column")
     # Not a rule of its own when it is compared anyway: then it moves the row as every field does.
     version = _version({spec.changed_by} - known - {""}, zone)
+    left_context = _context(expression.left - known - {spec.changed_by}, zone) + version
+    right_context = _context(expression.right - known - {spec.changed_by}, zone) + version
+    shapes = [
+        _shape(spec, name, side, (*compared, *context), zone)
+        for name, side, context in (("left", spec.left, left_context), ("right", spec.right, right_context))
+    ]
     return Declared(
         spec=spec,
         key=tuple(_rule(name, spec.fields.get(name) or Field(type="code"), zone) for name in spec.key),
         fields=compared,
         value=expression,
-        left_context=_context(expression.left - known - {spec.changed_by}, zone) + version,
-        right_context=_context(expression.right - known - {spec.changed_by}, zone) + version,
+        left_context=left_context,
+        right_context=right_context,
+        left_shape=shapes[0],
+        right_shape=shapes[1],
         version=spec.changed_by or None,
         zone=zone,
     )
@@ -89,6 +106,28 @@ def _rule(name: str, field: Field, zone: ZoneInfo) -> Rule:
         zone=field.zone or zone,
         precision=Precision(field.precision or Precision.MICROSECOND),
     )
+
+
+def _shape(spec: Audit, name: str, side: Side, rules: tuple[Rule, ...], zone: ZoneInfo) -> Shape:
+    """Raises UsageError for what cannot go with a side that is not compared row by row."""
+    try:
+        shape = compile_shape(side, name=name, key=spec.key, rules=rules, zone=zone)
+    except UsageError as error:
+        raise UsageError(f"audit '{spec.id}': {error}") from error
+    if not side.where and not side.aggregate:
+        return shape
+    if spec.repair is not None:
+        raise UsageError(
+            f"audit '{spec.id}': repair: needs single rows; remove it, or {name}.where and {name}.aggregate"
+        )
+    if spec.strategy not in ("auto", "stream"):
+        raise UsageError(
+            f"audit '{spec.id}': strategy: {spec.strategy} compares rows as they are; with {name}.where or "
+            f"{name}.aggregate rows are streamed"
+        )
+    if spec.changed_by and side.aggregate:
+        raise UsageError(f"audit '{spec.id}': changed_by: rows put together have no change column; remove it")
+    return shape
 
 
 def _context(names: frozenset[str], zone: ZoneInfo) -> tuple[Rule, ...]:

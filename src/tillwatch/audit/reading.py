@@ -9,10 +9,12 @@ import queue
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeVar
 
 from tillwatch.audit.declare import Declared
 from tillwatch.audit.rows import Encoded, Encoder, Faults
+from tillwatch.audit.shape import Shape
 from tillwatch.audit.spill import Spill
 from tillwatch.clock import Clock
 from tillwatch.errors import TillwatchError
@@ -239,7 +241,7 @@ class Sides:
         for side in todo:
             self._spill.clear(side)
             context = self._declared.left_context if side == "left" else self._declared.right_context
-            encoders[side] = Encoder(self._declared, context, str(self.reads[side]))
+            encoders[side] = Encoder(self._declared, context, str(self.reads[side]), self._shape(side))
             threads[side] = self._start(side, encoders[side].columns, asks[side], box, cancel)
         read: dict[str, int] = dict.fromkeys(todo, 0)
         doubts: dict[str, str] = {}
@@ -331,10 +333,22 @@ class Sides:
         read.rows_read += rows
         read.bytes_read += tail.bytes_read
         read.requests += tail.requests
+        compared = self._folded(side) if self._declared.shaped else rows
         if whole:
-            read.rows = rows
+            read.rows = compared
             read.faults = encoder.faults
         return doubt(str(read), tail, rows)
+
+    def _shape(self, side: str) -> Shape:
+        return self._declared.left_shape if side == "left" else self._declared.right_shape
+
+    def _folded(self, side: str) -> int:
+        """Put the rows of a side together where the audit says so; returns how many are compared."""
+        shape, declared = self._shape(side), self._declared
+        if not shape.functions:
+            return self._spill.rows(side)
+        context = declared.left_context if side == "left" else declared.right_context
+        return self._spill.fold(side, partial(shape.folded, declared.fields), partial(shape.folded, context))
 
     def fault(self, side: str, error: BaseException) -> SideFault:
         """What went wrong on `side`, as the end of this run."""

@@ -7,6 +7,7 @@ import orjson
 
 from tillwatch.audit.canonical import Canonical, Rule, Unreadable, canonical, printable
 from tillwatch.audit.declare import Declared
+from tillwatch.audit.shape import Shape
 from tillwatch.errors import SchemaMismatch
 from tillwatch.model.audit import Row, Value
 
@@ -43,18 +44,25 @@ class Encoded:
 class Encoder:
     """Turns the rows of one side into bytes and counts their faults."""
 
-    def __init__(self, declared: Declared, context: Sequence[Rule], where: str) -> None:
-        """`where` names the side in messages, for example `till-chaoyang.orders`."""
+    def __init__(self, declared: Declared, context: Sequence[Rule], where: str, shape: Shape | None = None) -> None:
+        """`where` names the side in messages, for example `till-chaoyang.orders`. With a `shape` rows out of scope are
+        dropped, and rows that are put together later are encoded with all their digits."""
         self._where = where
         self._key = [(rule.name, canonical(rule)) for rule in declared.key]
-        self._fields = [(rule.name, canonical(rule)) for rule in declared.fields]
-        self._context = [(rule.name, canonical(rule)) for rule in context]
-        self.columns = tuple(name for name, _ in (*self._key, *self._fields, *self._context))
+        fields = shape.raw(declared.fields) if shape else declared.fields
+        self._fields = [(rule.name, canonical(rule)) for rule in fields]
+        self._context = [(rule.name, canonical(rule)) for rule in (shape.raw(context) if shape else context)]
+        self._shape = shape if shape and shape.conditions else None
+        names = [name for name, _ in (*self._key, *self._fields, *self._context)]
+        self.columns = tuple(dict.fromkeys([*names, *(shape.columns if shape else ())]))
         self.faults = Faults()
 
     def encode(self, row: Row) -> Encoded | None:
-        """The row as bytes; None when it has no usable key (counted). Raises SchemaMismatch for an absent column."""
+        """The row as bytes; None when it has no usable key (counted) or is out of scope. Raises SchemaMismatch for an
+        absent column."""
         try:
+            if self._shape is not None and not self._in_scope(self._shape, row):
+                return None
             raw_key = [row[name] for name, _ in self._key]
             key = self._encode_key(raw_key)
             if key is None:
@@ -71,6 +79,17 @@ class Encoder:
             raise SchemaMismatch(
                 f"{self._where}: a row has no field '{absent}'; the dataset must give {', '.join(self.columns)}"
             ) from error
+
+    def _in_scope(self, shape: Shape, row: Row) -> bool:
+        """A row of which that cannot be told is left out and counted as unreadable: then the audit is not clean."""
+        try:
+            return shape.counts(row)
+        except Unreadable as error:
+            self.faults.unreadable += 1
+            if len(self.faults.unreadable_examples) < MAX_EXAMPLES:
+                key = ", ".join(printable(row[part]) for part, _ in self._key)
+                self.faults.unreadable_examples.append(f"{key}: where: {error}")
+            return False
 
     def _encode_key(self, raw: Sequence[Value]) -> list[str] | None:
         key: list[str] = []

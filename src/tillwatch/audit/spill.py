@@ -7,8 +7,10 @@ where it lies (SQLITE_TMPDIR, TMPDIR, /var/tmp, /tmp).
 
 import enum
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from types import TracebackType
 from typing import Self
 
@@ -17,6 +19,10 @@ from tillwatch.errors import UnavailableError
 
 #: Page cache, and with it the memory of one sort, in KiB. Three of them at most are in use at once.
 CACHE_KIB = 32_768
+
+
+#: Puts the cells of all rows of one key together.
+Fold = Callable[[Iterable[bytes]], bytes]
 
 
 class Stand(enum.IntEnum):
@@ -94,6 +100,28 @@ class Spill:
         except sqlite3.OperationalError as error:
             raise _full(error) from error
 
+    def fold(self, side: str, cells: Fold, context: Fold) -> int:
+        """Put the rows of each key together, in sorted order; returns how many are left."""
+        raw = f"{side}_raw"
+        try:
+            self._connection.execute(f"DROP TABLE IF EXISTS {raw}")
+            self._connection.execute(f"ALTER TABLE {_table(side)} RENAME TO {raw}")
+            self.clear(side)
+            for column, fold in (("cells", cells), ("context", context)):
+                rows = self._connection.execute(f"SELECT key, {column} FROM {raw} ORDER BY key")
+                for key, group in groupby(rows, key=itemgetter(0)):
+                    folded = fold(row[1] for row in group)
+                    if column == "cells":
+                        self._connection.execute(f"INSERT INTO {_table(side)} VALUES (?, ?, '[]')", (key, folded))
+                    elif folded != b"[]":
+                        self._connection.execute(f"UPDATE {_table(side)} SET context = ? WHERE key = ?", (folded, key))
+                if column == "cells":
+                    self._connection.execute(f"CREATE INDEX {side}_key ON {_table(side)} (key)")
+            self._connection.execute(f"DROP TABLE {raw}")
+            return self.rows(side)
+        except sqlite3.OperationalError as error:
+            raise _full(error) from error
+
     def repeated(self, side: str, *, examples: int) -> Repeated:
         """Keys that stand on `side` more than once."""
         try:
@@ -167,6 +195,10 @@ class Spill:
             f"SELECT count(*), max(json_extract(context, '$[' || ? || ']')) FROM {_table(side)}", (position,)
         ).fetchone()
         return int(rows), str(newest or "")
+
+    def rows(self, side: str) -> int:
+        """How many rows are kept of `side`."""
+        return int(self._connection.execute(f"SELECT count(*) FROM {_table(side)}").fetchone()[0])
 
     def count(self, stand: Stand) -> int:
         return int(self._connection.execute("SELECT count(*) FROM suspects WHERE stand = ?", (stand,)).fetchone()[0])

@@ -45,15 +45,42 @@ class Probe(Strict):
     options: Annotated[Raw | None, Key(repr=False)] = None
 
 
+FieldTypeName = Literal["decimal", "text", "code", "integer", "date", "timestamp", "boolean"]
+
+
+class Condition(Strict):
+    """Which rows of a side are compared. All that is said must hold; values are written as text, in quotes."""
+
+    field: str
+    type: FieldTypeName = "code"
+    any_of: tuple[str, ...] = ()
+    #: A row without a value passes.
+    none_of: tuple[str, ...] = ()
+    at_least: str | None = None
+    below: str | None = None
+    #: true: only rows without a value; false: only rows with one.
+    null: bool | None = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> "Condition":
+        if not self.any_of and not self.none_of and self.at_least is None and self.below is None and self.null is None:
+            raise ValueError("say which rows count: any_of, none_of, at_least, below or null")
+        return self
+
+
 class Side(Strict):
     system: Reference
     dataset: str
+    #: Only rows for which all of these hold are compared.
+    where: tuple[Condition, ...] = ()
+    #: Rows with the same key are put together: how, for each field.
+    aggregate: dict[str, Literal["sum", "count", "min", "max"]] = {}
 
 
 class Field(Strict):
     """How one field is made comparable before the two sides are compared."""
 
-    type: Literal["decimal", "text", "code", "integer", "date", "timestamp", "boolean"]
+    type: FieldTypeName
     scale: Annotated[int, Key(ge=0, le=_MAX_SCALE)] | None = None
     tolerance: Annotated[Decimal, Key(ge=0)] | None = None
     #: Spaces a text loses: codes lose them on both sides unless told otherwise, texts keep them.
