@@ -121,6 +121,7 @@ class Pages:
                 "reader": who,
                 "here": request.url.path,
                 "chain_name": who.t.name(self.services.config.chain.name, self.services.config.chain.id),
+                "person_names": {one.id: who.t.name(one.name, one.id) for one in self.services.config.people},
                 "assets": self._assets,
                 "open_count": open_count,
                 "store_ok": store_ok,

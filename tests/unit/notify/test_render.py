@@ -284,3 +284,14 @@ def test_however_long_a_template_is_both_links_stay(tmp_path: Path) -> None:
     assert len(body) <= MAX_BODY_CHARACTERS
     assert body.splitlines()[-2].endswith(ACK)
     assert body.endswith("https://watch.example.com/incidents/7")
+
+
+def test_a_message_of_no_incident_calls_the_person_it_is_meant_for(tmp_path: Path) -> None:
+    config = replace(
+        chain(tmp_path),
+        people=(Person(id="li", addresses={"dingtalk": "13800000000"}),),
+        channels=(Channel(id="ops", kind="dingtalk"),),
+    )
+    handover = row(kind=NoticeKind.MESSAGE, incident=None, person="li", text={"zh": "值班交接\n没有未关闭的事件。"})
+    message = Renderer(config, clock=CLOCK, incident=lambda *_: DOCUMENT)(None, handover)  # type: ignore[arg-type]
+    assert (message.title, message.body, message.mentions) == ("值班交接", "没有未关闭的事件。", ("13800000000",))

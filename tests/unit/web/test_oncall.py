@@ -93,3 +93,11 @@ def test_the_incident_says_who_was_told_and_who_is_next(bad_night: World) -> Non
     assert "Li Na was told through Operations inbox" in page
     assert "Escalation step 3: ERP integrator, through Operations inbox, unless somebody acknowledges" in page
     assert "nobody acknowledged in time" in page
+
+
+def test_a_delivery_names_the_person_it_was_meant_for(bad_night: World) -> None:
+    bad_night.sent[0] = replace(bad_night.sent[0], person="li-na")
+    browser = Browser(bad_night)
+    assert '<span class="tag">Li Na</span>' in browser.get("/deliveries?lang=en").text
+    assert '<span class="tag">李娜</span>' in browser.get("/incidents/3?lang=zh-CN").text
+    assert "li-na" in [one["person"] for one in browser.get("/api/v1/deliveries").json()]

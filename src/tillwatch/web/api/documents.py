@@ -111,6 +111,7 @@ def delivery(item: DeliveryRecord) -> Document:
         "kind": item.kind.value,
         "receiver": item.receiver,
         "channel": item.channel,
+        "person": item.person,
         "state": item.state.value,
         "attempts": item.attempts,
         "code": item.code,
