@@ -3,7 +3,7 @@
 import enum
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from tillwatch.incident.climbing import named
@@ -61,6 +61,8 @@ class Coming:
     target: str = ""
     #: A word of `oncall.ladder.Why` for a step.
     why: str = ""
+    #: It comes at the end of the quiet hours, and would come earlier without them.
+    held: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +98,7 @@ class Explanation:
                     "step": one.step,
                     "target": one.target,
                     "why": one.why,
+                    "held": "quiet_hours" if one.held else "",
                 }
                 for one in self.coming
             ],
@@ -120,6 +123,7 @@ def explain(incident: Incident, duty: Duty, now: datetime) -> Explanation:
     )
     quiet = _quiet(incident)
     coming = () if quiet in {Quiet.RESOLVED, Quiet.FOLDED} else tuple(sorted(_coming(incident, duty, now), key=_when))
+    coming = tuple(replace(one, held=_is_held(one, incident, duty)) for one in coming)
     if quiet is None and not coming:
         quiet = Quiet.NOBODY
     return Explanation(heard=heard, coming=coming, quiet=quiet)
@@ -173,6 +177,13 @@ def _coming(incident: Incident, duty: Duty, now: datetime) -> Iterator[Coming]:
             target=named(decision.target),
             why=decision.why.value,
         )
+
+
+def _is_held(one: Coming, incident: Incident, duty: Duty) -> bool:
+    """Whether it stands exactly at the end of quiet hours that a moment earlier would have held it."""
+    before = one.at - timedelta(microseconds=1)
+    notifies = one.kind in {Kind.OPENING, Kind.REMINDER, Kind.STEP}
+    return notifies and duty.calendar.held(incident.severity, before) == one.at
 
 
 def _when(one: Coming) -> tuple[datetime, str, str]:

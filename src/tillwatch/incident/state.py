@@ -60,7 +60,7 @@ TIMELINE_KINDS: Mapping[str, tuple[str, ...]] = {
     "inhibited": ("causes",),
     "unsilenced": (),
     "severity_adjusted": ("stated", "severity", "calendar"),
-    "notified": ("notice", "receiver", "person", "channels", "not_before", "reason"),
+    "notified": ("notice", "receiver", "person", "channels", "not_before", "reason", "held"),
     "escalated": _STEP,
     "step_in_vain": _STEP,
     "escalation_ended": ("receiver", "policy"),

@@ -65,10 +65,14 @@ class _Book:
     def put(self, before: Told, after: Told) -> None:
         self.told[self.told.index(before)] = after
 
-    def send(self, kind: NoticeKind, one: Told, at: datetime, reason: str, *, repeat: int = 0) -> None:
+    def send(
+        self, kind: NoticeKind, one: Told, at: datetime, reason: str, *, repeat: int = 0, due: datetime | None = None
+    ) -> None:
+        """`due`: when it would have gone out but for the quiet hours."""
         if one.listener.channels:
             self.notices.append(replace(notice(self.incident, kind, one, at), repeat=repeat))
-            self.entries.append(_notified(self.now, self.notices[-1], reason))
+            held = "quiet_hours" if due is not None and at > due else ""
+            self.entries.append(_notified(self.now, self.notices[-1], reason, held=held))
 
     def climb(self, one: Climb, at: datetime) -> None:
         """Take the step of an escalation that is due at `at`."""
@@ -123,7 +127,7 @@ def tell(
             after = replace(known, last_at=at, remind_at=book.remind_at(known.listener, at))
             book.put(known, after)
             reason = "severity raised" if raised else "news, after group_interval"
-            book.send(NoticeKind.UPDATED, after, at, _slept(reason, at, due))
+            book.send(NoticeKind.UPDATED, after, at, reason, due=due)
     if raised:
         for one in [one for one in book.told if one.escalated and one.announce_at <= now]:
             book.send(NoticeKind.UPDATED, one, now, "severity raised")
@@ -235,7 +239,7 @@ def _announce(book: _Book, listener: Listener) -> None:
         return
     known = Told(listener=mine, person=recipient.person, announce_at=at, last_at=at, remind_at=book.remind_at(mine, at))
     book.told.append(known)
-    book.send(NoticeKind.OPENED, known, at, _slept("first alert, after group_wait", at, soon))
+    book.send(NoticeKind.OPENED, known, at, "first alert, after group_wait", due=soon)
     if climbs:
         rise = Climb(
             receiver=listener.receiver, policy=listener.escalation, next_at=None, afterwards=listener.repeat_interval
@@ -284,10 +288,6 @@ def _resume(book: _Book) -> None:
                 book.climbs[name] = replace(one, next_at=book.held(book.now))
 
 
-def _slept(reason: str, at: datetime, due: datetime) -> str:
-    return f"{reason}, and after the quiet hours" if at > due else reason
-
-
 def _nobody(now: datetime, turn: OnCall, at: datetime) -> TimelineEntry:
     return entry(now, "nobody_oncall", rota=turn.rota, reason=turn.why.value, not_before=at.isoformat())
 
@@ -296,7 +296,7 @@ def _somebody_knows(incident: Incident, now: datetime) -> bool:
     return any(one.announce_at <= now for one in incident.told)
 
 
-def _notified(now: datetime, one: Notice, reason: str) -> TimelineEntry:
+def _notified(now: datetime, one: Notice, reason: str, *, held: str = "") -> TimelineEntry:
     return entry(
         now,
         "notified",
@@ -306,6 +306,7 @@ def _notified(now: datetime, one: Notice, reason: str) -> TimelineEntry:
         channels=list(one.channels),
         not_before=one.not_before.isoformat(),
         reason=reason,
+        held=held,
     )
 
 

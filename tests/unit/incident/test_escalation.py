@@ -196,7 +196,7 @@ def test_what_is_not_critical_waits_for_the_morning_and_is_told_at_once_when_it_
     break_down(router, severity="warning")
     [entry] = facts(router, "notified")
     assert entry["not_before"] == "2026-11-25T00:00:00+00:00"
-    assert entry["reason"] == "first alert, after group_wait, and after the quiet hours"
+    assert (entry["reason"], entry["held"]) == ("first alert, after group_wait", "quiet_hours")
     passes(router, 10 * MINUTES)
     break_down(router, severity="critical", probe="other")
     at = {(one["channels"][0], one["not_before"]) for one in facts(router, "notified")[1:]}  # type: ignore[index]

@@ -9,7 +9,7 @@ import pytest
 from tests.support.incidents import GROUP_WAIT, Router, alert
 from tests.support.people import people
 
-from tillwatch.config.schema import Receiver
+from tillwatch.config.schema import Calendar, Receiver
 from tillwatch.incident.explain import Explanation, Kind, Quiet, explain
 from tillwatch.oncall.duty import Duty
 from tillwatch.store.db import Database
@@ -85,6 +85,15 @@ def test_a_reminder_names_whoever_will_be_on_call_then(sqlite_database: Database
     assert (ahead.kind, ahead.person, ahead.channels) == (Kind.REMINDER, "wang", ("group",))
 
 
+def test_what_waits_for_the_morning_says_so(sqlite_database: Database, make_router: Make) -> None:
+    router = make_router(sqlite_database, replace(people(), calendar=Calendar(quiet_hours="22:00-08:00")))
+    router.clock.advance(12 * 60 * 60)
+    router.fire(alert("SyncStale", router.clock.now(), interface="stock-chaoyang", site="chaoyang"))
+    [ahead] = explained(router).coming
+    assert (ahead.kind, ahead.held) == (Kind.OPENING, True)
+    assert explained(router).document()["next"][0]["held"] == "quiet_hours"
+
+
 def test_nobody_is_left_to_tell_when_no_receiver_has_a_channel(sqlite_database: Database, make_router: Make) -> None:
     config = people()
     mute = tuple(one.model_copy(update={"channels": (), "escalation": ""}) for one in config.receivers)
@@ -108,4 +117,5 @@ def test_the_document_holds_nothing_but_json(climbing: Router) -> None:
         "step": 2,
         "target": "person:boss",
         "why": "not_acknowledged",
+        "held": "",
     }

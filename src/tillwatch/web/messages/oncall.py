@@ -22,6 +22,10 @@ MESSAGES: Mapping[str, Text] = {
         "Nobody is on call in rota {rota} ({turn}); the channels are told all the same",
         "值班表 {rota} 此时无人值班（{turn}），仍通知其渠道",
     ),
+    "timeline.notified_after_quiet_hours": Text(
+        "Notification “{notice}” to {channels} waits for the end of the quiet hours at {at}: it is not critical",
+        "通知“{notice}”待免打扰时段结束后于 {at} 发往 {channels}：非严重事件",
+    ),
     "timeline.unacknowledged": Text("Given back: nobody is on it any more", "取消确认：不再有人处理"),
     "timeline.acknowledgement_over": Text(
         "The acknowledgement of {by} has run out; the escalation goes on", "{by} 的确认已到期，继续升级"
@@ -66,6 +70,7 @@ MESSAGES: Mapping[str, Text] = {
     ),
     "explain.acknowledgement_over": Text("The acknowledgement runs out; the escalation goes on", "确认到期，继续升级"),
     "explain.snooze_over": Text("The snooze ends", "暂缓结束"),
+    "explain.held": Text("not critical: it waits for the end of the quiet hours", "非严重事件：等待免打扰时段结束"),
     "explain.everybody": Text("whoever reads the channel", "渠道的所有读者"),
     "calendar.closed": Text("the shop is closed", "门店已打烊"),
     "oncall.title": Text("On call", "值班"),

@@ -58,7 +58,8 @@ def _coming(one: Coming, config: ChainConfig, channels: dict[str, str], t: Texts
             "step": str(one.step),
         },
     )
-    return Line(at=one.at, text=text, why=t.or_raw("step", one.why) if one.why else "")
+    why = t("explain.held") if one.held else t.or_raw("step", one.why) if one.why else ""
+    return Line(at=one.at, text=text, why=why)
 
 
 def _who(person: str, config: ChainConfig, t: Texts) -> str:

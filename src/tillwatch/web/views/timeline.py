@@ -96,7 +96,7 @@ def _text(entry: TimelineEntry, config: ChainConfig, t: Texts, f: Formats, *, by
         key = "timeline.acknowledged_until"
     at = _instant(data.get("not_before"))
     if entry.kind == "notified" and at is not None and at > entry.at:
-        key = "timeline.notified_later"
+        key = "timeline.notified_after_quiet_hours" if data.get("held") else "timeline.notified_later"
     if not t.has(key):
         facts = ", ".join(f"{name}: {value}" for name, value in data.items() if value not in (None, "", [], {}))
         return f"{entry.kind} ({facts})" if facts else entry.kind
