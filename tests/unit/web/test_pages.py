@@ -8,7 +8,7 @@ from tests.support.web_client import Browser
 from tests.support.web_world import World
 
 from tillwatch.model.alert import Episode
-from tillwatch.model.audit import Difference, DifferenceKind
+from tillwatch.model.audit import Difference, DifferenceKind, Verdict
 from tillwatch.model.incident import RunbookLink, TimelineEntry
 from tillwatch.runbook.cards import ParamField
 
@@ -133,6 +133,28 @@ def test_differing_fields_are_marked_on_both_sides(bad_night: World) -> None:
     assert page.count("<mark>240.00</mark>") == 1
     assert page.count("<mark>160.00</mark>") == 1
     assert "CY-20261124-0041" not in page
+
+
+@pytest.mark.parametrize(
+    ("language", "words"),
+    [
+        ("en", ["Data arrives later than allowed", "Sync lag", "4.2", "Weaker evidence", "Late", "196 were only"]),
+        ("zh-CN", ["数据到达超过允许的时间", "同步延迟", "4.2", "证据较弱", "迟到", "其中 196 行只是在途"]),
+    ],
+)
+def test_a_lagging_sync_is_told_from_loss_and_the_strength_of_the_evidence_is_said(
+    bad_night: World, language: str, words: list[str]
+) -> None:
+    evidence = {
+        "suspects": 200,
+        "cleared": 196,
+        "lag": {"rows": 190, "p50": 1.0, "p99": 4.2, "max": 5.0},
+        "settle": {"window_seconds": 6.3, "strength": "weak", "carried": 0},
+    }
+    lagging = replace(bad_night.reports[7], verdict=Verdict.SYNC_LAG, late=4, evidence=evidence)
+    bad_night.reports[7] = lagging
+    page = Browser(bad_night).get(f"/audits/runs/7?lang={language}").text
+    assert [word for word in words if word not in page] == []
 
 
 def test_times_carry_the_offset_of_the_chain(bad_night: World) -> None:
