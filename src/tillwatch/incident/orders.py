@@ -168,7 +168,8 @@ def _given_back(incident: Incident, now: datetime) -> Incident:
         acknowledged_until=None,
         version=incident.version + 1,
     )
-    return telling.nagging(opened, now)
+    # Under another incident it stays quiet; when it stands for itself again it is told.
+    return opened if opened.parent is not None else telling.nagging(opened, now)
 
 
 def _then(first: Outcome, second: Outcome) -> Outcome:

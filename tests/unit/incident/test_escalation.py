@@ -228,3 +228,15 @@ def test_two_desks_on_one_store_take_one_step_between_them(
     first.desk.tick(clock.now())
     second.desk.tick(clock.now())
     assert first.told()[2:] == [("escalated", "boss-phone", "boss")]
+
+
+def test_an_incident_that_another_one_explains_stays_quiet_when_it_is_given_back(climbing: Router) -> None:
+    climbing.fire(alert("SyncStale", climbing.clock.now(), interface="orders-chaoyang", site="chaoyang"))
+    passes(climbing, MINUTES)
+    climbing.desk.acknowledge(1, "li")
+    break_down(climbing)
+    assert climbing.incident(1).parent == 2
+    climbing.desk.unacknowledge(1, "li")
+    passes(climbing, REPEAT_INTERVAL)
+    assert [one for one in climbing.told(1) if one[0] == "reminder"] == []
+    assert all(one.remind_at is None for one in climbing.incident(1).told)
