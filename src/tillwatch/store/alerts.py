@@ -18,6 +18,8 @@ _INSERT = BulkInsert(episodes, [column.name for column in episodes.c])
 _ATTACH = update(episodes).where(episodes.c.id == bindparam("row")).values(incident=bindparam("to"))
 #: Of one incident's live alerts so many are weighed for its title, evidence and receivers.
 MAX_WEIGHED = 25
+#: Of one incident's alerts so many are shown; the rest is counted. Nobody reads on, and a storm has a hundred thousand.
+MAX_SHOWN = 500
 #: Audits about one component; more would be a mistake in the files.
 MAX_AUDITS = 1_000
 #: Written out, not bound: only then do the databases see that the index of live alerts fits.
@@ -153,13 +155,19 @@ def latest(connection: Connection, *, limit: int, before: int | None = None) -> 
 
 
 def of_incidents(connection: Connection, incidents: Collection[int]) -> dict[int, list[Episode]]:
-    """The episodes of each incident, oldest first."""
+    """The episodes of each incident, oldest first; of an incident with very many the MAX_SHOWN worst that live."""
     found: dict[int, list[Episode]] = {incident: [] for incident in incidents}
-    for chunk in _chunks(sorted(set(incidents))):
+    counts = count_of_incidents(connection, found)
+    small = sorted(id for id, count in counts.items() if count <= MAX_SHOWN)
+    for chunk in _chunks(small):
         query = select(episodes).where(episodes.c.incident.in_(chunk)).order_by(episodes.c.id)
         for episode in _query(connection, query):
             assert episode.incident is not None
             found[episode.incident].append(episode)
+    for incident in set(counts).difference(small):
+        query = select(episodes).where(episodes.c.incident == incident)
+        mine = _query(connection, query.where(_LIVE).order_by(*_WEIGHT).limit(MAX_SHOWN))
+        found[incident] = mine or _query(connection, query.order_by(episodes.c.id.desc()).limit(MAX_SHOWN))
     return found
 
 
@@ -197,7 +205,7 @@ def count_of_incidents(connection: Connection, incidents: Collection[int]) -> di
     """How many episodes each incident has had."""
     if not incidents:
         return {}
-    query = select(episodes.c.incident, func.count()).where(episodes.c.incident.in_(incidents))
+    query = select(episodes.c.incident, func.count()).where(episodes.c.incident.in_(sorted(incidents)))
     return {row[0]: row[1] for row in connection.execute(query.group_by(episodes.c.incident))}
 
 

@@ -234,6 +234,7 @@ def document(connection: Connection, id: int) -> dict[str, Any]:
     return {
         **summary(incident),
         "alerts": [alert_document(episode) for episode in episodes(connection, id)],
+        "alerts_total": alerts.count_of_incidents(connection, [id]).get(id, 0),
         "timeline": [
             {"at": entry.at.isoformat(), "kind": entry.kind, "actor": entry.actor, "data": entry.data}
             for entry in timeline(connection, id)

@@ -82,3 +82,15 @@ def test_the_worst_alert_gives_the_words_however_many_there_are(router: Router, 
     router.fire(alert("DiskFilling", now, instance="pos-1", disk="x", severity="critical", summary="the worst"))
     [incident] = router.incidents()
     assert (incident.titles["en"], incident.severity.value) == ("the worst", "critical")
+
+
+def test_of_very_many_alerts_the_worst_are_shown_and_all_are_counted(router: Router) -> None:
+    now = router.clock.now()
+    router.fire(*(alert("Full", now, instance="pos-1", disk=str(number)) for number in range(alerts.MAX_SHOWN + 9)))
+    router.fire(alert("Full", now, instance="pos-1", disk="x", severity="critical"))
+    with router.database.read() as connection:
+        shown = alerts.of_incidents(connection, [1])[1]
+        document = incidents.document(connection, 1)
+    assert len(shown) == len(document["alerts"]) == alerts.MAX_SHOWN
+    assert shown[0].labels["disk"] == "x"
+    assert document["alerts_total"] == alerts.MAX_SHOWN + 10

@@ -81,6 +81,7 @@ MESSAGES: Mapping[str, Text] = {
     "trend.title": Text("The last {n} runs", "最近 {n} 次运行"),
     "trend.title.one": Text("The last run", "最近 1 次运行"),
     "trend.no_answer": Text("no answer", "无结论"),
+    "trend.verdict": Text("Verdict", "结论"),
     "trend.run": Text("Run", "批次"),
     "trend.fields": Text("Fields that differ, newest run", "不一致的字段（最近一次）"),
     "trend.field": Text("Field", "字段"),
