@@ -22,7 +22,7 @@ soak: setup
 
 bench: setup
 	tests/packages.sh
-	.venv/bin/python -m pytest tests/benchmarks --benchmark-only --benchmark-columns=min,median,max,ops,rounds
+	.venv/bin/python -m pytest tests/benchmarks --benchmark-columns=min,median,max,ops,rounds
 
 demo: setup
 	.venv/bin/python -m tillwatch demo $(ARGS)

@@ -160,7 +160,8 @@ def quantiles(times: list[float]) -> tuple[float, float]:
 def say(capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
     def put(text: str) -> None:
         with capsys.disabled():
-            print(text, flush=True)
+            sys.stdout.write(text + "\n")
+            sys.stdout.flush()
 
     return put
 

@@ -5,6 +5,7 @@ import os
 import random
 import secrets
 import socket
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -35,7 +36,7 @@ from tillwatch.incident.invariants import CHECK_SECONDS, InvariantAuditor
 from tillwatch.metrics import Metrics
 from tillwatch.model.alert import EpisodeChange
 from tillwatch.model.audit import AuditReport
-from tillwatch.model.notice import Attempt, DeliveryRecord
+from tillwatch.model.notice import Attempt, DeliveryRecord, Notice
 from tillwatch.notify import registry as channels
 from tillwatch.notify.direct import Direct
 from tillwatch.notify.registry import Notifiers
@@ -169,6 +170,7 @@ def _wire(config: ChainConfig, clock: Clock, closing: ExitStack) -> App:
         database=database,
         route=partial(route, tree=config.route),
         suggest=runbooks.suggest,
+        enqueue=link.enqueue,
         metrics=metrics,
     )
     secret = links.signing_key(database, KEY, clock.now())
@@ -212,6 +214,7 @@ def _messages(app: App) -> OutboxWorker:
         metrics=app.metrics,
         jitter=random.SystemRandom().random,
         on_result=app._link.delivered,
+        bell=app._link.bell,
     )
 
 
@@ -266,6 +269,15 @@ class _IncidentLink:
     """Breaks the circle alerts → incidents → runbooks → alerts: the desk is set before anything is ingested."""
 
     desk: IncidentDesk
+
+    def __init__(self) -> None:
+        #: Rung when a message is due at once.
+        self.bell = threading.Event()
+
+    def enqueue(self, connection: Connection, notices: Sequence[Notice], now: datetime) -> None:
+        outbox.enqueue_all(connection, notices, now)
+        if any(notice.not_before <= now for notice in notices):
+            self.bell.set()
 
     def on_changes(self, connection: Connection, changes: Sequence[EpisodeChange], now: datetime) -> None:
         self.desk.on_changes(connection, changes, now)

@@ -54,7 +54,11 @@ def _exact(message: Message) -> dict[str, Any]:
 
 
 class OutboxWorker:
-    """One of any number of workers on one store; `owner` names it in leases and in the log of attempts."""
+    """One of any number of workers on one store; `owner` names it in leases and in the log of attempts.
+
+    `bell` may be rung before the transaction that holds the message is committed: what the worker then does is queued
+    behind it.
+    """
 
     def __init__(
         self,
@@ -67,8 +71,11 @@ class OutboxWorker:
         metrics: Metrics,
         jitter: Callable[[], float],
         on_result: OnResult | None = None,
+        bell: threading.Event | None = None,
     ) -> None:
         self._database = database
+        #: Rung when something is due at once, so that nobody waits for the next round.
+        self._bell = bell or threading.Event()
         self._notifiers = notifiers
         self._clock = clock
         self._owner = owner
@@ -99,12 +106,15 @@ class OutboxWorker:
         for record in claimed:
             groups.setdefault(record.channel, []).append(record)
         for channel, records in groups.items():
-            self._lanes[channel] = self._pool.submit(self._lane, records)
+            self._lanes[channel] = lane = self._pool.submit(self._lane, records)
+            # What came for the channel meanwhile need not wait for the next round.
+            lane.add_done_callback(lambda _: self._bell.set())
         return len(claimed)
 
     def loop(self, stop: threading.Event) -> None:
         """Until `stop`: dispatch, look at the gauges, wait a moment. A store that is away is waited for."""
         while not stop.is_set():
+            self._bell.clear()
             try:
                 self.dispatch(self._clock.now())
                 self._gauges()
@@ -118,7 +128,7 @@ class OutboxWorker:
                 # One poisoned row must not silence every channel; the loop goes on and the metric tells.
                 self._metrics.inc("tillwatch_loop_errors_total", loop="outbox")
                 _log.exception("outbox: a round failed")
-            stop.wait(POLL_SECONDS)
+            self._bell.wait(POLL_SECONDS)
         self.close()
 
     def close(self) -> None:
