@@ -34,7 +34,7 @@ from tillwatch.oncall.duty import NOBODY, Duty
 TOLD_ONE_BY_ONE = 50
 #: The same in an incident that has MANY live alerts already.
 TOLD_ONE_BY_ONE_AMONG_MANY = 3
-MANY = 25
+MANY = 10
 #: A component with so many incidents within FLAP_WINDOW flaps: the next end is believed only after FLAP_HOLD of quiet.
 FLAPS = 5
 FLAP_WINDOW = timedelta(minutes=30)

@@ -17,7 +17,7 @@ _MAX_IN_ONE_STATEMENT = 500
 _INSERT = BulkInsert(episodes, [column.name for column in episodes.c])
 _ATTACH = update(episodes).where(episodes.c.id == bindparam("row")).values(incident=bindparam("to"))
 #: Of one incident's live alerts so many are weighed for its title, evidence and receivers.
-MAX_WEIGHED = 25
+MAX_WEIGHED = 10
 #: Of one incident's alerts so many are shown; the rest is counted. Nobody reads on, and a storm has a hundred thousand.
 MAX_SHOWN = 500
 #: Audits about one component; more would be a mistake in the files.
