@@ -16,7 +16,7 @@ class Outlook:
 
     schedule: Schedule
     now: Turn
-    #: The next turn of somebody else; None when nobody else comes within the horizon.
+    #: The next turn of somebody, after a gap perhaps of the same person; None when nobody comes within the horizon.
     next: Turn | None
 
 

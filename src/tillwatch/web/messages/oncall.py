@@ -86,7 +86,7 @@ MESSAGES: Mapping[str, Text] = {
     "oncall.until": Text("until {at}", "至 {at}"),
     "oncall.next": Text("Next", "下一位"),
     "oncall.from": Text("from {at}", "自 {at} 起"),
-    "oncall.nobody_next": Text("nobody else within 45 days", "45 天内无其他人"),
+    "oncall.nobody_next": Text("nobody within 45 days", "45 天内无人接班"),
     "oncall.vendor": Text("vendor", "供应商"),
     "oncall.strip": Text("The coming {n} days", "未来 {n} 天"),
     "oncall.feed": Text("Subscribe in a calendar (ICS)", "订阅到日历（ICS）"),
