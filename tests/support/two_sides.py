@@ -131,6 +131,12 @@ class TwoSides:
         self.clock.jump(60)
         return self.runner().run("stock", strategy=strategy)
 
+    def writer(self, store: Store) -> Execute:
+        """A second session of a PostgreSQL store, with transactions of its own."""
+        session = psycopg.connect(store.url.replace("+psycopg", ""), autocommit=True)
+        self._open.callback(session.close)
+        return lambda statement: session.execute(statement)  # type: ignore[arg-type,call-overload]
+
     def both(self, statement: str) -> None:
         self.left.execute(statement)
         self.right.execute(statement)

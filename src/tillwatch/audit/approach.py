@@ -21,6 +21,8 @@ from tillwatch.sources.changes import Changes, ChangeSupport, Slices
 MAX_KNOWN = 5_000
 #: How far the clock of a system that cannot name its newest change may be from ours.
 CLOCK_ALLOWANCE = timedelta(minutes=5)
+#: A row may be dated just now.
+A_MOMENT = timedelta(seconds=1)
 
 
 @dataclass(kw_only=True)
@@ -166,7 +168,7 @@ class Approach:
                 continue
             if isinstance(source, Changes):
                 dataset = getattr(spec, side).dataset
-                questions[side] = partial(source.newest_change, dataset, until=self.now)
+                questions[side] = partial(source.newest_change, dataset, until=self.now + A_MOMENT)
             else:
                 self._newest[side] = self.now - CLOCK_ALLOWANCE
         if questions:

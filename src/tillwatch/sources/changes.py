@@ -58,7 +58,7 @@ class Changes(Protocol):
         ...
 
     def newest_change(self, dataset: str, *, until: datetime) -> datetime | None:
-        """The newest change at or before `until` by the dataset's change field; a date in the future would hide what
+        """The newest change before `until` by the dataset's change field; a date in the future would hide what
         comes. None when there is none."""
         ...
 

@@ -76,12 +76,6 @@ def oldest_verified(connection: Connection) -> dict[str, datetime]:
     return {row.audit: row.oldest_verified_at for row in connection.execute(query)}
 
 
-def forget(connection: Connection, audit: str) -> None:
-    """Let the next run read everything."""
-    connection.execute(delete(audit_buckets).where(audit_buckets.c.audit == audit))
-    connection.execute(delete(audit_proofs).where(audit_proofs.c.audit == audit))
-
-
 def _pages(proof: Proof) -> int:
     return max(1, -(-len(proof.buckets) // BUCKETS_IN_PAGE))
 

@@ -62,6 +62,14 @@ audits:
     value: "abs(coalesce(left.amount, 0) - coalesce(right.amount, 0))"
     severity: critical
     repair: {lines: {system: till, dataset: lines}, ordered_at: changed_at}
+  - id: orders-delta
+    left: {system: till, dataset: orders}
+    right: {system: erp, dataset: orders}
+    key: [order_ref]
+    fields: {amount: {type: decimal, scale: 2}, quantity: {type: decimal, scale: 3}}
+    schedule: "@every 60s"
+    settle: 0s
+    strategy: delta
 """
 ROUTES = "route: {receiver: ops}\nreceivers: [{id: ops, channels: [hook]}]\n"
 PRODUCTS = [product for product in products() if not product.weighed][:4]
@@ -190,6 +198,30 @@ def test_lost_and_wrong_orders_are_found_replayed_once_and_then_the_audit_is_cle
     assert bench.repairs().apply_repair(plan.id, actor="test") == result
     assert bench.repairs().plan_repair(again.run).items == ()
     assert [bench.sales(number) for number in range(6)] == [["confirmed"]] * 6
+
+
+def test_only_orders_changed_in_the_shop_or_in_the_erp_are_compared_when_the_audit_says_so(
+    bench: Bench, tmp_path: Path
+) -> None:
+    for number in range(5):
+        bench.post(number)
+    first = bench.runner.run("orders-delta")
+    assert (first.strategy, [row.key["order_ref"][-4:] for row in first.differences]) == ("stream", ["0005"])
+    with sqlite3.connect(tmp_path / "till.db") as till:
+        till.execute(
+            "INSERT INTO lines SELECT ?, sku, quantity, price, ? FROM lines WHERE order_ref = ?",
+            (f"{bench.prefix}0007", bench.clock.now().isoformat(), f"{bench.prefix}0003"),
+        )
+    till.close()
+    bench.clock.jump(60)
+    bench.post(2, more=1)
+    report = bench.runner.run("orders-delta")
+    assert report.strategy == "delta", report.strategy_reason
+    assert {(row.kind.value, row.key["order_ref"][-4:]) for row in report.differences} == {
+        ("missing", "0005"),
+        ("missing", "0007"),
+        ("changed", "0002"),
+    }
 
 
 def test_a_process_killed_after_the_erp_committed_leaves_one_document(bench: Bench) -> None:
