@@ -21,9 +21,11 @@ from tillwatch.alerting.silences import Silences
 from tillwatch.app import gauges
 from tillwatch.app.loops import Loops, Run, rounds
 from tillwatch.audit import reports
+from tillwatch.audit.ranges import Scale
 from tillwatch.audit.repair import Repairs
 from tillwatch.audit.runner import AuditRunner
 from tillwatch.audit.verdict import alerts as audit_alerts
+from tillwatch.audit.workers import workers_of
 from tillwatch.clock import Clock, SystemClock
 from tillwatch.config.declared import ChainConfig
 from tillwatch.config.schema import Audit
@@ -147,7 +149,16 @@ def _wire(config: ChainConfig, clock: Clock, closing: ExitStack) -> App:
         config, builtin(), sources, database=database, clock=clock, on_verdict=ingest.apply, metrics=metrics
     )
     heard = _heard(config, ingest, clock)
-    audits = AuditRunner(config, sources, database=database, clock=clock, metrics=metrics, owner=owner, on_report=heard)
+    audits = AuditRunner(
+        config,
+        sources,
+        database=database,
+        clock=clock,
+        metrics=metrics,
+        owner=owner,
+        on_report=heard,
+        scale=Scale(chain=config.root, workers=workers_of(config)),
+    )
     repairs = Repairs(config, sources, database=database, clock=clock)
     runbooks = RunbookDesk(
         ActionServices(

@@ -1,15 +1,15 @@
 """How one run proves its audit: ask both sides what they can tell, choose, and say what the run leaves for the next."""
 
-import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 
 from tillwatch.audit import buckets, plan, tiers
-from tillwatch.audit.compare import Strategy, Stream, Task
-from tillwatch.audit.declare import Declared
+from tillwatch.audit.compare import Strategy, Stream, Task, Unsuited
+from tillwatch.audit.declare import signature
 from tillwatch.audit.incremental import Delta, Fingerprint
+from tillwatch.audit.ranges import Ranges, Scale
 from tillwatch.audit.reading import SIDES
 from tillwatch.audit.rows import decode_key
 from tillwatch.audit.spill import Stand
@@ -35,6 +35,11 @@ class Approach:
     #: The strategy asked for this one run; empty = as declared.
     asked: str = ""
     now: datetime
+    #: How to work on a large audit with several processes; None = in this one.
+    scale: Scale | None = None
+    #: Takes what a run has proven so far, for one that goes on when this one is killed.
+    checkpoint: Callable[[Proof], None] = lambda _: None
+    run: int = 0
     reason: Words = field(default_factory=dict)
     _supports: Mapping[str, ChangeSupport] = field(default_factory=dict)
     _newest: dict[str, datetime | None] = field(default_factory=lambda: dict.fromkeys(SIDES))
@@ -70,45 +75,106 @@ class Approach:
         self.reason = words
         return plan.Choice(strategy=Stream(), reason=words["en"])
 
-    def proof(self, run: int, strategy: str) -> Proof:
+    def proof(self, strategy: str) -> Proof:
         """What this run, proven by `strategy`, leaves. Asked for after the suspects have settled."""
         declared, reads = self.task.declared, self.task.sides.reads
-        known = self._known()
-        sides = {
-            side: SideProof(
-                rows=reads[side].rows,
-                basis=self._supports[side].basis if self._marks else "",
-                newest_change=self._newest[side],
-            )
-            for side in SIDES
-        }
+        known, sides = self._known(), self._sides()
         if strategy == Tier.DELTA:
             assert self.memory is not None
             kept = {side: replace(sides[side], basis=self._before(side).basis) for side in SIDES}
             return replace(
                 self.memory,
-                run=run,
+                run=self.run,
                 proven_at=self.now,
                 deltas=self.memory.deltas + 1,
                 left=kept["left"],
                 right=kept["right"],
                 known=known,
             )
-        by_marks = strategy == Tier.FINGERPRINT
+        full_at = self._began
+        if strategy == Tier.FINGERPRINT and self.memory is not None:
+            full_at = self.memory.full_at
         return Proof(
             audit=declared.spec.id,
-            run=run,
+            run=self.run,
             signature=signature(declared),
             proven_at=self.now,
-            full_at=self.memory.full_at if by_marks and self.memory is not None else self.now,
+            full_at=full_at,
             swept_at=self.now,
             left=sides["left"],
             right=sides["right"],
             # A digest refuses keys that are not exact, so it proves of those it never showed to us that they are.
             exact_keys=all(read.exact_keys for read in reads.values()),
             prefix=self._prefix if self._marks else 0,
-            buckets=self._proven(by_marks) if self._marks else {},
+            buckets=self._proven() if self._marks else {},
             known=known,
+        )
+
+    def _sides(self) -> dict[str, SideProof]:
+        return {
+            side: SideProof(
+                rows=self.task.sides.reads[side].rows,
+                basis=self._supports[side].basis if self._marks else "",
+                newest_change=self._newest[side],
+            )
+            for side in SIDES
+        }
+
+    @property
+    def _began(self) -> datetime:
+        """When the full run began that this one is, or goes on from."""
+        memory = self.memory
+        if memory is None or memory.unfinished_since is None or not isinstance(self._strategy, Ranges):
+            return self.now
+        return memory.unfinished_since if self._strategy.known else self.now
+
+    def _reached(self, read: set[str]) -> None:
+        """Keep what is proven so far; what was proven before and is not read yet stays as it was."""
+        marks, before = self._marks, self._same_buckets()
+        proven = buckets.proven(
+            before, marks["left"], marks["right"], read=read, differing=self._differing(), at=self.now
+        )
+        if before and self.memory is not None:
+            state = replace(self.memory, run=self.run, buckets=proven, unfinished_since=self._began)
+        else:
+            sides = self._sides()
+            state = Proof(
+                audit=self.task.declared.spec.id,
+                run=self.run,
+                signature=signature(self.task.declared),
+                proven_at=self.now,
+                full_at=self._began,
+                swept_at=self._began,
+                left=sides["left"],
+                right=sides["right"],
+                exact_keys=True,
+                prefix=self._prefix,
+                buckets=proven,
+                known=None,
+                unfinished_since=self._began,
+            )
+        self.checkpoint(state)
+
+    def _same_buckets(self) -> Mapping[str, Bucket]:
+        """What is known of the very buckets this run works with."""
+        memory = self.memory
+        if memory is None or memory.prefix != self._prefix or memory.signature != signature(self.task.declared):
+            return {}
+        same = all(self._before(side).basis == self._supports[side].basis for side in SIDES)
+        return memory.buckets if same else {}
+
+    def _ranges(self, scale: Scale) -> Ranges:
+        known: Mapping[str, Bucket] = {}
+        since = self.memory.unfinished_since if self.memory is not None else None
+        if since is not None and self.now - since < self.task.declared.spec.full_every:
+            known = {name: one for name, one in self._same_buckets().items() if one.verified_at >= since}
+        return Ranges(
+            known=known,
+            left=self._marks["left"],
+            right=self._marks["right"],
+            prefix=self._prefix,
+            scale=scale,
+            checkpoint=self._reached,
         )
 
     def _ask_support(self) -> None:
@@ -240,11 +306,13 @@ class Approach:
         choice = plan.choose(self.task.declared, sources["left"], sources["right"])
         if decision.tier is Tier.STREAM or (decision.tier is None and tiers.small(facts)):
             # To agree with two servers on a hash takes longer than to read few rows.
-            return self._chosen(Stream(), decision.reason)
+            return self._chosen(self._stream(), decision.reason)
         if decision.tier is Tier.DIGEST and choice.strategy.name != Tier.DIGEST:
             if self.asked:
                 raise Impossible(f"strategy 'digest' cannot prove this audit now: {choice.reason}")
             choice = replace(choice, reason=f"digest is not possible: {choice.reason}")
+        if isinstance(choice.strategy, Stream):
+            choice = replace(choice, strategy=self._stream())
         self._strategy = choice.strategy
         return replace(choice, reason=f"{decision.reason['en']}; {choice.reason}")
 
@@ -252,13 +320,34 @@ class Approach:
         self._strategy = strategy
         return plan.Choice(strategy=strategy, reason=reason["en"])
 
-    def _proven(self, by_marks: bool) -> dict[str, Bucket]:
-        read = self._strategy.read if by_marks and isinstance(self._strategy, Fingerprint) else None
-        differing = {buckets.bucket_of(tuple(key.values()), self._prefix) for key in self._suspects()}
-        before = self.memory.buckets if by_marks and self.memory is not None else {}
+    def instead(self, choice: plan.Choice, why: Unsuited) -> plan.Choice:
+        """What takes the place of a strategy that turned out not to suit."""
+        found = plan.instead(choice, why)
+        exact = all(read.exact_keys for read in self.task.sides.reads.values())
+        if exact and not isinstance(choice.strategy, Ranges):
+            found = replace(found, strategy=self._stream())
+        self._strategy = found.strategy
+        return found
+
+    def _stream(self) -> Strategy:
+        """Every row, by several processes when they are many."""
+        if self.scale is None or not self._marks:
+            return Stream()
+        large = max(map(buckets.rows_in, self._marks.values())) > self.scale.unit_rows
+        return self._ranges(self.scale) if large else Stream()
+
+    def _proven(self) -> dict[str, Bucket]:
+        """Of all buckets, unless this run read a part of them and stands on what was known of the others."""
+        known: Mapping[str, Bucket] = {}
+        read: set[str] | None = None
+        if isinstance(self._strategy, Fingerprint | Ranges) and self._strategy.finished:
+            known, read = self._strategy.known, self._strategy.read
         return buckets.proven(
-            before, self._marks["left"], self._marks["right"], read=read, differing=differing, at=self.now
+            known, self._marks["left"], self._marks["right"], read=read, differing=self._differing(), at=self.now
         )
+
+    def _differing(self) -> set[str]:
+        return {buckets.bucket_of(tuple(key.values()), self._prefix) for key in self._suspects()}
 
     def _known(self) -> tuple[Mapping[str, str], ...] | None:
         spill = self.task.spill
@@ -269,10 +358,3 @@ class Approach:
         for stand in Stand:
             for pair in self.task.spill.suspects(stand):
                 yield decode_key(self.task.declared, pair.key)
-
-
-def signature(declared: Declared) -> str:
-    """Of everything that decides whether two rows are equal."""
-    spec = declared.spec
-    meant = repr((spec.left, spec.right, declared.key, declared.fields, declared.left_context, declared.right_context))
-    return hashlib.sha256(meant.encode()).hexdigest()[:16]

@@ -1,5 +1,6 @@
 """From an audit as written to an audit ready to run: rules, columns to read and a parsed value expression."""
 
+import hashlib
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
@@ -89,6 +90,13 @@ def declare_all(config: ChainConfig) -> dict[str, Declared]:
     if faults:
         raise UsageError("\n".join(faults))
     return declared
+
+
+def signature(declared: Declared) -> str:
+    """Of everything that decides whether two rows are equal."""
+    spec = declared.spec
+    meant = repr((spec.left, spec.right, declared.key, declared.fields, declared.left_context, declared.right_context))
+    return hashlib.sha256(meant.encode()).hexdigest()[:16]
 
 
 def _rule(name: str, field: Field, zone: ZoneInfo) -> Rule:

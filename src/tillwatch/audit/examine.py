@@ -10,6 +10,7 @@ from tillwatch.audit import compare, plan, settle
 from tillwatch.audit.approach import Approach
 from tillwatch.audit.declare import Declared
 from tillwatch.audit.ledger import Forgetful, Ledger
+from tillwatch.audit.ranges import Scale
 from tillwatch.audit.reading import Gate, Leftovers, Progress, SideFault, SideRead, Sides
 from tillwatch.audit.rows import MAX_EXAMPLES, decode_cells, decode_key
 from tillwatch.audit.spill import Pair, Spill, Stand
@@ -59,6 +60,10 @@ class Order:
     #: What the last proven run left, and who takes what this one leaves.
     memory: Proof | None = None
     keep: Callable[[Proof], None] = forget
+    #: Takes what a large run has proven so far, for the one that goes on when this one is killed.
+    checkpoint: Callable[[Proof], None] = forget
+    #: What a large audit may be spread over; None = compared in this process.
+    scale: Scale | None = None
     #: The strategy asked for this one run; empty = as the audit declares.
     strategy: str = ""
 
@@ -93,11 +98,19 @@ def examine(order: Order) -> AuditReport:
             )
             found.sides = sides
             task = compare.Task(declared=order.declared, sides=sides, spill=spill, gate=gate)
-            approach = Approach(task=task, memory=order.memory, asked=order.strategy, now=order.started_at)
+            approach = Approach(
+                task=task,
+                memory=order.memory,
+                asked=order.strategy,
+                now=order.started_at,
+                scale=order.scale,
+                checkpoint=order.checkpoint,
+                run=order.run,
+            )
             choice = approach.choose()
             found.reason_zh = approach.reason["zh"]
             read_at = order.clock.now()
-            _find(task, choice, found)
+            _find(task, approach, choice, found)
             found.compared(order.clock.monotonic() - started)
             found.suspects = spill.count(Stand.PENDING)
             found.settled = settle.settle(
@@ -108,7 +121,7 @@ def examine(order: Order) -> AuditReport:
             _collect(task, found)
             found.verdict, found.reason = decide(found.counts())
             if proves(found.verdict, found.counts()):
-                order.keep(approach.proof(order.run, found.strategy))
+                order.keep(approach.proof(found.strategy))
     except Impossible:
         raise
     except SideFault as fault:
@@ -160,12 +173,12 @@ class _Found:
         )
 
 
-def _find(task: compare.Task, choice: plan.Choice, found: _Found) -> None:
+def _find(task: compare.Task, approach: Approach, choice: plan.Choice, found: _Found) -> None:
     found.strategy, found.strategy_reason = choice.strategy.name, choice.reason
     try:
         note = choice.strategy.find(task)
     except compare.Unsuited as why:
-        _find(task, plan.instead(choice, why), found)
+        _find(task, approach, approach.instead(choice, why), found)
     else:
         found.strategy_reason += f"; {note}" if note else ""
 

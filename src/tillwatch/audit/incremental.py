@@ -1,6 +1,6 @@
 """Strategies that look only at what may have changed since the audit was last proven."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import ClassVar
@@ -10,9 +10,8 @@ from tillwatch.audit.compare import Task, Unsuited, find_suspects, refuse_repeat
 from tillwatch.audit.reading import SIDES, Ask, under_keys
 from tillwatch.audit.rows import decode_key
 from tillwatch.audit.tiers import Tier
+from tillwatch.audit.units import slices_of
 from tillwatch.model.proof import Bucket, Mark
-from tillwatch.sources.base import Reading, Source
-from tillwatch.sources.changes import Changes, Slices
 
 #: With a larger part of all rows to read, streaming all of them is cheaper than picking.
 MAX_READ_SHARE = 0.5
@@ -35,6 +34,7 @@ class Fingerprint:
     verify_share: float
     #: Filled by `find`.
     read: set[str] = field(default_factory=set)
+    finished: bool = False
 
     def find(self, task: Task) -> str:
         changed = buckets.changed(self.known, self.left, self.right)
@@ -48,6 +48,7 @@ class Fingerprint:
             self._read_slices(task)
         for side, marks in zip(SIDES, (self.left, self.right), strict=True):
             task.sides.reads[side].rows = buckets.rows_in(marks)
+        self.finished = True
         return f"{len(changed)} of {there} buckets changed, {len(again)} were verified again"
 
     def _rows(self, names: Collection[str] | None) -> int:
@@ -55,12 +56,7 @@ class Fingerprint:
         return buckets.rows_in(self.left, names) + buckets.rows_in(self.right, names)
 
     def _read_slices(self, task: Task) -> None:
-        slices = Slices(key=task.declared.key_names, prefix=self.prefix, buckets=frozenset(self.read))
-
-        def ask(source: Source, dataset: str, columns: Sequence[str]) -> Reading:
-            assert isinstance(source, Changes)
-            return source.read_slices(dataset, columns, slices)
-
+        ask = slices_of(task.declared, self.prefix, frozenset(self.read))
         task.sides.read_by(dict.fromkeys(SIDES, ask))
         if not all(read.exact_keys for read in task.sides.reads.values()):
             raise Unsuited("a side writes some keys differently from how they are compared, so buckets do not match")

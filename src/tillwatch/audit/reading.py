@@ -13,7 +13,7 @@ from functools import partial
 from typing import TypeVar
 
 from tillwatch.audit.declare import Declared
-from tillwatch.audit.rows import Encoded, Encoder, Faults
+from tillwatch.audit.rows import MAX_EXAMPLES, Encoded, Encoder, Faults
 from tillwatch.audit.shape import Shape
 from tillwatch.audit.spill import Spill
 from tillwatch.clock import Clock
@@ -84,6 +84,17 @@ class SideRead:
 
     def __str__(self) -> str:
         return f"{self.system}.{self.dataset}"
+
+    def include(self, part: "SideRead") -> None:
+        """Add what was read of a part of this side elsewhere."""
+        self.bytes_read += part.bytes_read
+        self.requests += part.requests
+        self.reads += part.reads
+        self.rows_read += part.rows_read
+        self.exact_keys = self.exact_keys and part.exact_keys
+        self.faults.unreadable += part.faults.unreadable
+        self.faults.unreadable_examples.extend(part.faults.unreadable_examples)
+        del self.faults.unreadable_examples[MAX_EXAMPLES:]
 
 
 class Leftovers:

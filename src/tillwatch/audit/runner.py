@@ -17,6 +17,7 @@ from tillwatch.audit.declare import Declared, declare_all
 from tillwatch.audit.examine import Order, examine, ignore
 from tillwatch.audit.ledger import StoredLedger
 from tillwatch.audit.loop import MAX_WORKERS, AuditLoop
+from tillwatch.audit.ranges import Scale
 from tillwatch.audit.reading import Leftovers, Progress
 from tillwatch.audit.tiers import Impossible
 from tillwatch.clock import Clock
@@ -68,6 +69,7 @@ class AuditRunner:
         metrics: Metrics,
         on_report: OnReport = unheard,
         owner: str = "local",
+        scale: Scale | None = None,
     ) -> None:
         """`owner` names this process among all on one store. Raises UsageError for an audit that makes no sense."""
         self._config = config
@@ -77,6 +79,7 @@ class AuditRunner:
         self._metrics = metrics
         self._on_report = on_report
         self._owner = owner
+        self._scale = scale
         self._declared = declare_all(config)
         self._locks = {audit: threading.Lock() for audit in self._declared}
         self._leftovers = Leftovers()
@@ -220,6 +223,8 @@ class AuditRunner:
                 beat()
                 progress(rows)
 
+            memory = self._memory(spec.id)
+            checkpoints = _Checkpoints(self._database, run, self._owner, memory)
             order = Order(
                 declared=declared,
                 open=self._sources.get,
@@ -232,8 +237,10 @@ class AuditRunner:
                 measured_lag=self._measured_lag(spec.id),
                 converged=lambda lag: self._metrics.observe("tillwatch_sync_converge_seconds", lag, audit=spec.id),
                 alive=alive,
-                memory=self._memory(spec.id),
+                memory=memory,
                 keep=left.append,
+                checkpoint=checkpoints,
+                scale=self._scale,
                 strategy=strategy,
             )
             try:
@@ -251,7 +258,7 @@ class AuditRunner:
                 # Told to stop: not a finding about the sides, so nobody is alarmed; the run is taken up again.
                 self._let_go(run)
                 raise UnavailableError(f"audit '{spec.id}' was stopped with its process; it is run again")
-            report = self._store(report, declared, order.memory, left)
+            report = self._store(report, declared, checkpoints.base, left)
         gauges.finished(self._metrics, report, declared, self._config, self._clock.now())
         return report
 
@@ -330,6 +337,26 @@ def _given_up(run: int) -> StoreError:
         f"audit run {run} was given up as dead before it finished (no sign of life for {LEASE}); "
         "its result is not used, the audit is run again"
     )
+
+
+class _Checkpoints:
+    """Keeps what a long run has proven so far, as long as it is the one that counts."""
+
+    def __init__(self, database: Database, run: int, owner: str, base: Proof | None) -> None:
+        self._database, self._run, self._owner = database, run, owner
+        self.base = base
+
+    def __call__(self, proof: Proof) -> None:
+        base = self.base
+
+        def job(connection: Connection) -> bool:
+            if not records.is_ours(connection, self._run, self._owner):
+                return False
+            proofs.save(connection, proof, base=base)
+            return True
+
+        if self._database.write(job):
+            self.base = proof
 
 
 class _Beat:

@@ -115,6 +115,8 @@ def no_proof(facts: Facts) -> Words | None:
         return _words("nothing was proven before", "此前没有可用的证明")
     if proof.signature != facts.signature:
         return _words("the audit is declared differently than when it was last proven", "对账声明已与上次证明时不同")
+    if proof.unfinished_since is not None:
+        return _words("a run that read everything did not end and goes on", "一次全量运行未结束，现在继续")
     if not proof.exact_keys:
         return _words(
             "a side writes some keys differently from how they are compared, so rows cannot be found by key",

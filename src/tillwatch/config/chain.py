@@ -25,6 +25,13 @@ class StoreSpec(Strict):
     url: StoreUrl
 
 
+class Compare(Strict):
+    """Where large audits are compared."""
+
+    #: Address of a dask scheduler, tcp://HOST:PORT; empty = processes of this machine. Needs the extra `dask`.
+    dask: str = ""
+
+
 class Listen(Strict):
     host: str = "127.0.0.1"
     port: Annotated[int, Key(ge=0, le=65535)] = 8080

@@ -11,6 +11,7 @@ from tillwatch.config.schema import (
     Chain,
     ChainFile,
     Channel,
+    Compare,
     Escalation,
     Heartbeat,
     Inhibition,
@@ -51,6 +52,7 @@ class ChainConfig:
     chain: Chain
     store: StoreSpec
     listen: Listen
+    compare: Compare = field(default_factory=Compare)
     sites: tuple[Site, ...] = ()
     systems: tuple[System, ...] = ()
     interfaces: tuple[Interface, ...] = ()

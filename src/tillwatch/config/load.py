@@ -105,6 +105,7 @@ def load(root: Path, *, secrets: bool = True, environment: Environment[str, str]
         chain=chain.chain,
         store=_below(root, chain.store),
         listen=chain.listen,
+        compare=chain.compare,
         sites=chain.sites,
         systems=chain.systems,
         interfaces=chain.interfaces,

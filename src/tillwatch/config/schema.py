@@ -6,6 +6,7 @@ from tillwatch.config.calendar import Calendar as Calendar
 from tillwatch.config.calendar import Window as Window
 from tillwatch.config.chain import Chain as Chain
 from tillwatch.config.chain import Channel as Channel
+from tillwatch.config.chain import Compare as Compare
 from tillwatch.config.chain import Interface as Interface
 from tillwatch.config.chain import Listen as Listen
 from tillwatch.config.chain import Offender as Offender
@@ -56,6 +57,7 @@ class ChainFile(Strict):
     chain: Chain
     store: StoreSpec = StoreSpec(url="sqlite:///var/tillwatch.db")
     listen: Listen = Listen()
+    compare: Compare = Compare()
     sites: tuple[Site, ...] = ()
     systems: tuple[System, ...] = ()
     interfaces: tuple[Interface, ...] = ()

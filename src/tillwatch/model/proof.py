@@ -59,6 +59,8 @@ class Proof:
     buckets: Mapping[str, Bucket] = field(default_factory=dict)
     #: Keys known to differ, None when they were too many to keep.
     known: tuple[Mapping[str, str], ...] | None = ()
+    #: When a full run began that has not ended; buckets verified since then need not be read by the one that goes on.
+    unfinished_since: datetime | None = None
 
     @property
     def oldest_verified_at(self) -> datetime:

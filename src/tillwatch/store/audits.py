@@ -80,6 +80,12 @@ def release(connection: Connection, run: int, owner: str, now: datetime) -> None
     connection.execute(update(audit_runs).where(_running(run), audit_runs.c.owner == owner).values(lease_until=now))
 
 
+def is_ours(connection: Connection, run: int, owner: str) -> bool:
+    """Whether the run is still believed to be alive and is `owner`'s."""
+    query = select(audit_runs.c.id).where(_running(run), audit_runs.c.owner == owner)
+    return connection.execute(query).first() is not None
+
+
 def withdraw(connection: Connection, run: int, owner: str) -> None:
     """Take back a run that could not begin as it was asked for: it never was."""
     connection.execute(delete(audit_runs).where(_running(run), audit_runs.c.owner == owner))

@@ -36,6 +36,7 @@ def load(connection: Connection, audit: str) -> Proof | None:
         prefix=row["prefix"],
         buckets=buckets,
         known=None if row["known"] is None else tuple(row["known"]),
+        unfinished_since=row["unfinished_since"],
     )
 
 
@@ -59,6 +60,7 @@ def save(connection: Connection, proof: Proof, *, base: Proof | None) -> None:
         "exact_keys": proof.exact_keys,
         "prefix": proof.prefix,
         "known": None if proof.known is None else [dict(key) for key in proof.known],
+        "unfinished_since": proof.unfinished_since,
         "pages": pages,
     }
     if stored is None:

@@ -64,6 +64,7 @@ def test_changed_buckets_are_read_when_both_sides_can_tell_them() -> None:
     [
         ({"proof": None}, "nothing was proven before"),
         ({"signature": "another"}, "declared differently"),
+        ({"proof": proof(unfinished_since=NOW)}, "did not end and goes on"),
         ({"proof": proof(exact_keys=False)}, "writes some keys differently"),
         ({"proof": proof(full_at=NOW - timedelta(days=1))}, "everything was last read at 2026-11-23T03:00:00+00:00"),
         ({"proof": proof(prefix=0)}, "no fingerprints were kept"),

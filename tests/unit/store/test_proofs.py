@@ -58,7 +58,7 @@ def pages(database: Database) -> dict[int, str]:
 
 def test_it_comes_back_as_it_was_kept(database: Database) -> None:
     assert kept(database) is None
-    for state in (proof(), proof(0, run=2, known=None, prefix=0), proof(10, run=3)):
+    for state in (proof(), proof(0, run=2, known=None, prefix=0, unfinished_since=NOW), proof(10, run=3)):
         save(database, state, None)
         assert kept(database) == state
     assert kept(database, "another") is None

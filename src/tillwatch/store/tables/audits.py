@@ -99,6 +99,7 @@ audit_proofs = Table(
     Column("exact_keys", Boolean, nullable=False),
     Column("prefix", Integer, nullable=False),
     Column("known", JsonDocument),
+    Column("unfinished_since", UtcDateTime),
     # Number of rows in audit_buckets a bucket may stand in.
     Column("pages", Integer, nullable=False),
 )

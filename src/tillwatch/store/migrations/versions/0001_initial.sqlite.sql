@@ -20,6 +20,7 @@ CREATE TABLE audit_proofs (
 	exact_keys BOOLEAN NOT NULL,
 	prefix INTEGER NOT NULL,
 	known TEXT,
+	unfinished_since VARCHAR(27),
 	pages INTEGER NOT NULL,
 	CONSTRAINT pk_audit_proofs PRIMARY KEY (audit)
 );
