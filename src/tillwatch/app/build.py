@@ -148,17 +148,7 @@ def _wire(config: ChainConfig, clock: Clock, closing: ExitStack) -> App:
     probes = ProbeRunner(
         config, builtin(), sources, database=database, clock=clock, on_verdict=ingest.apply, metrics=metrics
     )
-    heard = _heard(config, ingest, clock)
-    audits = AuditRunner(
-        config,
-        sources,
-        database=database,
-        clock=clock,
-        metrics=metrics,
-        owner=owner,
-        on_report=heard,
-        scale=Scale(chain=config.root, workers=workers_of(config)),
-    )
+    audits = _audits(config, sources, database, clock, metrics, owner, _heard(config, ingest, clock))
     repairs = Repairs(config, sources, database=database, clock=clock)
     runbooks = RunbookDesk(
         ActionServices(
@@ -210,6 +200,27 @@ def _wire(config: ChainConfig, clock: Clock, closing: ExitStack) -> App:
         loops=Loops(clock=clock, metrics=metrics),
         _link=link,
         _closing=closing.pop_all(),
+    )
+
+
+def _audits(
+    config: ChainConfig,
+    sources: Sources,
+    database: Database,
+    clock: Clock,
+    metrics: Metrics,
+    owner: str,
+    heard: Callable[[Connection, AuditReport, Audit], None],
+) -> AuditRunner:
+    return AuditRunner(
+        config,
+        sources,
+        database=database,
+        clock=clock,
+        metrics=metrics,
+        owner=owner,
+        on_report=heard,
+        scale=Scale(chain=config.root, workers=workers_of(config)),
     )
 
 
