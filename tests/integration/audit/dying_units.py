@@ -66,7 +66,7 @@ def main(chain: str, store: str, units: str) -> None:
         metrics=Metrics(),
         scale=scale,
     )
-    runner.run("stock")
+    runner.run("stock", strategy="stream")
 
 
 if __name__ == "__main__":

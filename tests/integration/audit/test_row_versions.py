@@ -1,6 +1,7 @@
 """Fingerprints of a PostgreSQL table are its row versions: what moves them without a change costs reading, never proof."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -20,9 +21,9 @@ def sides(tmp_path: Path, postgres: Postgres, sqlite_database: Database, clock: 
         for store in (left, right):
             fill(store, keys(ROWS))
         sides = TwoSides(left=left, right=right, database=sqlite_database, clock=clock, folder=tmp_path)
-        assert sides.run().strategy == "stream"
-        yield sides
-        sides.close()
+        with closing(sides):
+            assert sides.run().strategy == "digest"
+            yield sides
 
 
 @pytest.mark.parametrize("statement", ["VACUUM FULL stock", "VACUUM FREEZE stock", "CLUSTER stock USING stock_pkey"])
@@ -47,7 +48,7 @@ def test_another_table_under_the_same_name_is_no_base_for_a_proof(sides: TwoSide
     sides.left.execute("ALTER TABLE stock RENAME TO old")
     sides.left.execute("CREATE TABLE stock AS SELECT * FROM old")
     report = sides.run()
-    assert (report.verdict, report.strategy) == (Verdict.CLEAN, "stream")
+    assert (report.verdict, report.strategy) == (Verdict.CLEAN, "digest")
     assert "erp.stock is another table, database or restore than its kept fingerprints are of" in report.strategy_reason
 
 
@@ -61,7 +62,7 @@ def test_a_restart_of_the_database_changes_nothing(sides: TwoSides, postgres: Po
 def test_a_view_is_told_by_its_columns(sides: TwoSides) -> None:
     sides.left.execute("ALTER TABLE stock RENAME TO base")
     sides.left.execute("CREATE VIEW stock AS SELECT * FROM base WHERE quantity >= 0")
-    assert sides.run().strategy == "stream"
+    assert sides.run().strategy in ("digest", "stream")
     sides.left.execute("UPDATE base SET quantity = -1 WHERE sku = '00042'")
     report = sides.run()
     assert (report.strategy, found(report)) == ("fingerprint", {("extra", "00042")})

@@ -124,11 +124,11 @@ def test_after_kill_9_only_what_was_not_finished_is_read(chain: Chain) -> None:
         argv, stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"}, text=True
     )
     assert child.stdout is not None
-    workers = [int(number) for number in child.stdout.readline().split()]
+    with closing(child.stdout) as said:
+        workers = [int(number) for number in said.readline().split()]
+        child.kill()
+        child.wait(30)
     assert workers
-    child.kill()
-    child.wait(30)
-    child.stdout.close()
     # Workers whose parent is gone end by themselves and let go of the databases.
     left_behind = [psutil.Process(number) for number in workers if psutil.pid_exists(number)]
     assert psutil.wait_procs(left_behind, timeout=30)[1] == []
