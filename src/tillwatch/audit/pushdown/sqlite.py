@@ -96,9 +96,20 @@ def _text(column: Column, rule: Rule) -> Element:
 
 def _date(column: Column, rule: Rule) -> Element:
     c = column.sql
-    # A day that does not exist is moved by date(), so it is not itself any more.
-    sane = f"typeof({c}) = 'text' AND {c} GLOB '{_DAY}' AND date({c}) = {c} AND {_within(c)}"
-    return _guarded(c, rule, text=c, sane=sane)
+    day = f"substr({c}, 1, 10)"
+    # A day that does not exist is moved by counting, so it is not itself any more. A time without zone is the rule's.
+    sane = (
+        f"typeof({c}) = 'text' AND date({day}, '+0 days') = {day} AND {_within(day)}"
+        f" AND ({c} GLOB '{_DAY}' OR ({c} GLOB '{_MOMENT}*' AND time(substr({c}, 12, 8)) = substr({c}, 12, 8)"
+        f" AND {_plain_fraction(c)}))"
+    )
+    return _guarded(c, rule, text=day, sane=sane)
+
+
+def _plain_fraction(c: str) -> str:
+    """After the seconds nothing, or a point and up to six digits; in particular no zone."""
+    rest = f"substr({c}, 20)"
+    return f"({rest} = '' OR ({rest} GLOB '.[0-9]*' AND substr({c}, 21) NOT GLOB '*[^0-9]*' AND length({c}) <= 26))"
 
 
 def _within(c: str) -> str:
@@ -111,11 +122,10 @@ def _timestamp(column: Column, rule: Rule) -> Element:
     clock = steady(column.zone if column.marks_change else rule.zone)
     first = f"substr({c}, 1, 19)"
     plain = f"replace({first}, 'T', ' ')"
-    rest = f"substr({c}, 20)"
     sane = (
-        f"typeof({c}) = 'text' AND {c} GLOB '{_MOMENT}*' AND datetime({first}) = {plain}"
+        f"typeof({c}) = 'text' AND {c} GLOB '{_MOMENT}*' AND datetime({first}, '+0 days') = {plain}"
         f" AND {plain} BETWEEN '{clock.since:%Y-%m-%d}' AND '{clock.until:%Y-%m-%d}'"
-        f" AND ({rest} = '' OR ({rest} GLOB '.[0-9]*' AND substr({c}, 21) NOT GLOB '*[^0-9]*' AND length({c}) <= 26))"
+        f" AND {_plain_fraction(c)}"
     )
     utc = f"strftime('%Y-%m-%dT%H:%M:%S', {first}, '{-clock.offset_seconds} seconds')"
     if digits := _FRACTION[rule.precision]:

@@ -2,18 +2,15 @@
 digest reports exactly what a stream reports."""
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from itertools import product
-from pathlib import Path
 
 import pytest
 from tests.support.engines import ENGINES, FIELDS, KEYS, VALUES, Engines, Row, audited, key_of, row_of, spec_of
-from tests.support.mariadb import MariaDb
-from tests.support.postgres import Postgres
 
 from tillwatch.audit.pushdown import digest
 from tillwatch.model.audit import AuditReport, DifferenceKind, Verdict
@@ -101,11 +98,6 @@ CASES = (
     Case(name="empty", plant=emptied, streams=True),
     Case(name="one row left", plant=one_left, streams=True),
 )
-
-
-@pytest.fixture(scope="module")
-def engines(postgres: Postgres, mariadb: MariaDb, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engines]:
-    yield Engines(postgres=postgres, mariadb=mariadb, folder=Path(tmp_path_factory.mktemp("engines")))
 
 
 @pytest.fixture(autouse=True)
