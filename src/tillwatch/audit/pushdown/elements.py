@@ -84,6 +84,14 @@ def limit(scale: int | None) -> str:
     return "1" + "0" * (MAX_DIGITS - 2 - (scale if scale is not None else MAX_DIGITS // 2))
 
 
+def always_fits(column: Column, rule: Rule) -> bool:
+    """Whether no number of the declared size has more digits than the reference reads."""
+    if column.precision is None or column.scale is None:
+        return False
+    places = column.scale if rule.scale is None else rule.scale
+    return column.precision - column.scale + places < MAX_DIGITS
+
+
 def any_of(*conditions: str) -> str:
     """True where one of the non-empty conditions is."""
     real = [condition for condition in conditions if condition]

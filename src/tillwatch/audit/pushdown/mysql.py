@@ -3,7 +3,16 @@
 from datetime import datetime
 
 from tillwatch.audit.canonical import FALSE, TRUE, FieldType, Precision, Rule, Trim
-from tillwatch.audit.pushdown.elements import FIRST_MOMENT, LAST_MOMENT, Element, Refused, Table, limit, steady
+from tillwatch.audit.pushdown.elements import (
+    FIRST_MOMENT,
+    LAST_MOMENT,
+    Element,
+    Refused,
+    Table,
+    always_fits,
+    limit,
+    steady,
+)
 from tillwatch.sources.sql.session import Column, ColumnKind
 
 #: Places a DECIMAL may have everywhere (MySQL; MariaDB allows 38), and digits in all.
@@ -34,7 +43,8 @@ def _number(number: str, rule: Rule, *, places: int) -> str:
 
 def _decimal(column: Column, rule: Rule) -> Element:
     scale = column.scale if column.scale is not None else MAX_PLACES
-    return Element(text=_number(column.sql, rule, places=scale), odd=f"ABS({column.sql}) >= {limit(rule.scale)}")
+    odd = "" if always_fits(column, rule) else f"ABS({column.sql}) >= {limit(rule.scale)}"
+    return Element(text=_number(column.sql, rule, places=scale), odd=odd)
 
 
 def _decimal_of_integer(column: Column, rule: Rule) -> Element:
@@ -148,8 +158,8 @@ def _shifted(moment: str, seconds: int) -> str:
 
 def _outside(moment: str, since: datetime, until: datetime) -> str:
     # 0000-00-00 and 2026-00-00 are dates here; no driver can hand them over as one.
-    first, last = since.strftime("%Y-%m-%d"), until.strftime("%Y-%m-%d")
-    return f"{moment} NOT BETWEEN '{first}' AND '{last}' OR MONTH({moment}) = 0 OR DAY({moment}) = 0"
+    first, last = (f"TIMESTAMP'{bound:%Y-%m-%d} 00:00:00'" for bound in (since, until))
+    return f"{moment} NOT BETWEEN {first} AND {last} OR MONTH({moment}) = 0 OR DAY({moment}) = 0"
 
 
 RULES: Table = {

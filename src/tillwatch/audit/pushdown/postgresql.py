@@ -3,7 +3,16 @@
 from datetime import datetime
 
 from tillwatch.audit.canonical import FALSE, MAX_DIGITS, TRUE, FieldType, Precision, Rule, Trim
-from tillwatch.audit.pushdown.elements import FIRST_MOMENT, LAST_MOMENT, Element, Refused, Table, limit, steady
+from tillwatch.audit.pushdown.elements import (
+    FIRST_MOMENT,
+    LAST_MOMENT,
+    Element,
+    Refused,
+    Table,
+    always_fits,
+    limit,
+    steady,
+)
 from tillwatch.sources.sql.session import Column, ColumnKind
 
 _PLACES = {
@@ -25,6 +34,10 @@ def _number(number: str, rule: Rule) -> str:
 
 
 def _decimal(column: Column, rule: Rule) -> Element:
+    if always_fits(column, rule):
+        # Only NaN has no scale; to ask for it is cheaper than to compare.
+        odd = f"scale({column.sql}) IS NULL AND {column.sql} IS NOT NULL"
+        return Element(text=_number(column.sql, rule), odd=odd, native=column.sql)
     # NaN and the infinities are not smaller than anything; a number without declared digits may be of any length.
     odd = f"NOT (abs({column.sql}) < {limit(rule.scale)})"
     if rule.scale is None and (column.scale is None or column.scale >= MAX_DIGITS // 2):

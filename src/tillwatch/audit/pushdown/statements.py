@@ -33,10 +33,8 @@ class Sums:
     rows: int = 0
     #: Sum of the hashes of all rows that are not odd: of 64 bits, or of both slices of an MD5 one above the other.
     hashes: int = 0
-    #: Rows with a value the hash does not stand for.
+    #: Rows with a value the hash does not stand for, or with a key that cannot be used.
     odd: int = 0
-    #: Rows whose key cannot be used.
-    keyless: int = 0
 
 
 EMPTY = Sums()
@@ -113,6 +111,11 @@ class Asker(ABC):
     def sample(self, share: float, pages: int) -> list[Key]:
         """Some keys from all over: about `share` of them, or about `pages`, whatever is cheaper to get."""
 
+    def keyless(self) -> int:
+        """How many keys cannot be used: absent, or written differently from how they are compared."""
+        odd = " OR ".join(f"({key.odd})" for key in self.side.keys)
+        return int(self.session.rows(f"SELECT COUNT(*) FROM {self.source} WHERE {odd}")[0][0])
+
     def repeated(self) -> int:
         """How many keys stand there more than once."""
         keys = ", ".join(part.compared for part in self.side.keys)
@@ -156,17 +159,16 @@ class Postgresql(Asker):
         side = self.side
         hashed = f"hash_record_extended({side.record}, 0)" if side.native else f"('x' || md5({side.record}))::bit(120)"
         hashed = _unless_odd(side, hashed, "NULL")
-        keyless = " OR ".join(f"({key.odd})" for key in side.keys)
         group = self._bucket(boundaries, buckets)
         # OFFSET 0 keeps the hash from being computed once for each time it is named.
-        inner = self._select(f"{group} AS g, {hashed} AS x, ({keyless}) AS k", buckets, boundaries) + " OFFSET 0"
+        inner = self._select(f"{group} AS g, {hashed} AS x", buckets, boundaries) + " OFFSET 0"
         sums = "sum(x), 0" if side.native else f"sum(x::bit(60)::bigint), sum((x << {_SLICE_BITS})::bit(60)::bigint)"
         grouping = _grouping(boundaries)
         g = "g" if boundaries else "0"
-        statement = f"SELECT {g}, count(*), {sums}, count(x), count(*) FILTER (WHERE k) FROM ({inner}) AS s{grouping}"
+        statement = f"SELECT {g}, count(*), {sums}, count(x) FROM ({inner}) AS s{grouping}"
         return {
-            int(g): Sums(rows=rows, hashes=_sum(high, low, native=side.native), odd=rows - sane, keyless=keyless)
-            for g, rows, high, low, sane, keyless in self.session.rows(statement)
+            int(g): Sums(rows=rows, hashes=_sum(high, low, native=side.native), odd=rows - sane)
+            for g, rows, high, low, sane in self.session.rows(statement)
         }
 
     def listed(self, boundaries: Sequence[Key], buckets: Sequence[int]) -> dict[int, list[str]]:
@@ -180,21 +182,15 @@ class Postgresql(Asker):
         return {int(g): _items(items, count) for g, items, count in found if count}
 
     def sample(self, share: float, pages: int) -> list[Key]:
-        keys = ", ".join(f"{part.compared} AS k{n}" for n, part in enumerate(self.side.keys))
-        names = ", ".join(f"k{n}" for n in range(len(self.side.keys)))
+        keys = ", ".join(part.compared for part in self.side.keys)
         source = self.source
         if self.session.is_table:
             counted = self.session.rows(f"SELECT relpages FROM pg_class WHERE oid = '{source}'::regclass")
             if (there := int(counted[0][0] or 0)) > pages:
-                # One key of a page each: keys of one page stand close together and are no better than one.
+                # The first row of a page each: keys of one page stand close together and are no better than one.
                 percent = min(100.0, 100.0 * pages / there)
-                page = "(ctid::text::point)[0]"
-                return self._keys(
-                    self.session.rows(
-                        f"SELECT {names} FROM (SELECT DISTINCT ON ({page}) {page} AS p, {keys} FROM {source}"
-                        f" TABLESAMPLE SYSTEM ({percent:.4f}) ORDER BY {page}, random()) AS s"
-                    )
-                )
+                sample = f"TABLESAMPLE SYSTEM ({percent:.4f}) WHERE ctid::text LIKE '%,1)'"
+                return self._keys(self.session.rows(f"SELECT {keys} FROM {source} {sample}"))
         return self._keys(self.session.rows(f"SELECT {keys} FROM {source} WHERE random() < {share:.6f}"))
 
 
@@ -202,20 +198,20 @@ class Mysql(Asker):
     """MD5 only: the server has no other hash that others have too and that is good enough."""
 
     def grouped(self, boundaries: Sequence[Key], buckets: Sequence[int] | None) -> dict[int, Sums]:
-        hashed, keyless = self._hashed(), " OR ".join(f"({key.odd})" for key in self.side.keys)
+        hashed = self._hashed()
         group = self._bucket(boundaries, buckets)
         # The hash is kept in a variable of the session: named twice it would be computed twice.
         columns = (
             f"{group} AS g, COUNT(*), COUNT(@tillwatch_hash := {hashed}),"
             " SUM(CAST(CONV(LEFT(@tillwatch_hash, 15), 16, 10) AS UNSIGNED)),"
-            f" SUM(CAST(CONV(SUBSTRING(@tillwatch_hash, 16, 15), 16, 10) AS UNSIGNED)), SUM({keyless})"
+            f" SUM(CAST(CONV(SUBSTRING(@tillwatch_hash, 16, 15), 16, 10) AS UNSIGNED))"
         )
         statement = self._select(columns, buckets, boundaries) + (
             " GROUP BY g" if boundaries else " HAVING COUNT(*) > 0"
         )
         return {
-            int(g): Sums(rows=rows, hashes=_sum(high, low, native=False), odd=rows - sane, keyless=int(keyless or 0))
-            for g, rows, sane, high, low, keyless in self.session.rows(statement)
+            int(g): Sums(rows=rows, hashes=_sum(high, low, native=False), odd=rows - sane)
+            for g, rows, sane, high, low in self.session.rows(statement)
         }
 
     def listed(self, boundaries: Sequence[Key], buckets: Sequence[int]) -> dict[int, list[str]]:
@@ -238,16 +234,15 @@ class Sqlite(Asker):
 
     def grouped(self, boundaries: Sequence[Key], buckets: Sequence[int] | None) -> dict[int, Sums]:
         found: dict[int, list[int]] = {}
-        self.session.teach("tillwatch_sums", 2 + len(self.side.keys), _summing(boundaries, found))
-        keyless = " OR ".join(f"({key.odd})" for key in self.side.keys)
+        self.session.teach("tillwatch_sums", 1 + len(self.side.keys), _summing(boundaries, found))
         record = (
             f"CASE WHEN {self.side.odd} THEN NULL ELSE {self.side.record} END" if self.side.odd else self.side.record
         )
         keys = ", ".join(part.compared for part in self.side.keys)
-        self.session.rows(self._select(f"tillwatch_sums({record}, {keyless}, {keys})", buckets, boundaries))
+        self.session.rows(self._select(f"tillwatch_sums({record}, {keys})", buckets, boundaries))
         return {
-            bucket: Sums(rows=rows, hashes=hashes, odd=odd, keyless=keyless)
-            for bucket, (rows, hashes, odd, keyless) in found.items()
+            bucket: Sums(rows=rows, hashes=hashes, odd=odd)
+            for bucket, (rows, hashes, odd) in found.items()
             if buckets is None or bucket in set(buckets)
         }
 
@@ -272,21 +267,23 @@ class Sqlite(Asker):
 
 
 def _summing(boundaries: Sequence[Key], found: dict[int, list[int]]) -> type:
-    """An aggregate that sums hashes by bucket into `found`: rows, hashes, odd, keyless."""
+    """An aggregate that sums hashes by bucket into `found`: rows, hashes, odd."""
 
     class Summing:
-        def step(self, record: str | None, keyless: int, *key: Any) -> None:
-            bucket = 0 if keyless or not boundaries else bisect_right(boundaries, key)
+        def step(self, record: str | None, *key: Any) -> None:
+            try:
+                bucket = bisect_right(boundaries, key)
+            except TypeError:
+                # A key that cannot be put in order is odd, so its row is counted as such and the keys are looked at.
+                bucket = 0
             sums = found.get(bucket)
             if sums is None:
-                sums = found[bucket] = [0, 0, 0, 0]
+                sums = found[bucket] = [0, 0, 0]
             sums[0] += 1
             if record is None:
                 sums[2] += 1
             else:
                 sums[1] += int.from_bytes(md5(record.encode(), usedforsecurity=False).digest()[:15], "big")
-            if keyless:
-                sums[3] += 1
 
         def finalize(self) -> int:
             return len(found)
