@@ -247,6 +247,14 @@ def _erp_down(world: World, now: datetime) -> None:
                         "127.0.0.1:8000 refused the connection: nothing listens there",
                     ],
                     "answers": ["127.0.0.1"],
+                    "history": [
+                        {
+                            "started_at": (since - timedelta(seconds=15 * turn)).isoformat(),
+                            "outcome": "failed" if turn < 3 else "ok",
+                            "seconds": 0.002 if turn < 3 else 0.03 + 0.01 * (turn * 7 % 5),
+                        }
+                        for turn in range(40)
+                    ],
                 },
             )
         )

@@ -4,6 +4,7 @@ import asyncio
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import datetime
 from typing import Protocol
 
@@ -34,6 +35,8 @@ MAX_WAITING_THREADS = 64
 TICK_SECONDS = 0.25
 
 LOOP = "probes"
+#: Results that an alert carries along as its past: ten minutes of a quarter-minute probe.
+HISTORY_IN_EVIDENCE = 40
 
 #: Takes alerts in within the caller's transaction.
 OnVerdict = Callable[[Connection, Sequence[Alert], datetime], object]
@@ -155,7 +158,9 @@ class ProbeRunner:
             decided = verdict(step, result, ready)
             memory.save_result(connection, decided.state, result)
             if decided.alerts:
-                self._on_verdict(connection, decided.alerts, self._clock.now())
+                before_it = {"history": memory.outcomes(connection, result.probe, HISTORY_IN_EVIDENCE)}
+                alerts = [replace(alert, evidence={**alert.evidence, **before_it}) for alert in decided.alerts]
+                self._on_verdict(connection, alerts, self._clock.now())
             return decided.state
 
         failing = result.outcome is Outcome.FAILED

@@ -76,6 +76,16 @@ def history(connection: Connection, probe: str, limit: int) -> list[ProbeResult]
     return [_result(row) for row in rows]
 
 
+def outcomes(connection: Connection, probe: str, limit: int) -> list[dict[str, Any]]:
+    """The last results of one probe without what they say, newest first: started_at (ISO 8601), outcome, seconds."""
+    columns = (probe_results.c.started_at, probe_results.c.outcome, probe_results.c.seconds)
+    query = select(*columns).where(probe_results.c.probe == probe).order_by(probe_results.c.id.desc()).limit(limit)
+    return [
+        {"started_at": row.started_at.isoformat(), "outcome": row.outcome, "seconds": row.seconds}
+        for row in connection.execute(query)
+    ]
+
+
 def _result_values(result: ProbeResult) -> dict[str, Any]:
     return {
         "probe": result.probe,

@@ -40,6 +40,7 @@ class Bench:
         self.prober = FakeProber()
         self.metrics = Metrics()
         self.alerts: list[str] = []
+        self.histories: list[list[str]] = []
         self.refuse = False
         self.runner = self.again()
 
@@ -61,6 +62,7 @@ class Bench:
         assert now == self.clock.now()
         if self.refuse:
             raise StoreError("the disk is full")
+        self.histories += [[past["outcome"] for past in alert.evidence.get("history", ())] for alert in alerts]  # type: ignore[attr-defined]
         self.alerts += [f"{'-' if alert.ends_at else '+'}{alert.name} {alert.labels['probe']}" for alert in alerts]
 
     def run(self, *findings: Finding | BaseException, probe: str = "erp-api") -> None:
@@ -94,6 +96,11 @@ def test_the_threshold_raises_and_recovery_ends(bench: Bench) -> None:
     bench.run(FAILED_TCP, FAILED_TCP, OK, OK)
     assert bench.alerts == ["+InterfaceDown erp-api", "+InterfaceDown erp-api", "-InterfaceDown erp-api"]
     assert bench.status() is ProbeStatus.OK
+
+
+def test_an_alert_carries_the_results_before_it_newest_first(bench: Bench) -> None:
+    bench.run(OK, OK, FAILED_TCP, FAILED_TCP)
+    assert bench.histories[0] == ["failed", "failed", "ok", "ok"]
 
 
 def test_the_count_goes_on_after_a_restart(bench: Bench) -> None:

@@ -73,6 +73,7 @@ MESSAGES: Mapping[str, Text] = {
     "incident.json": Text("This incident as JSON", "本事件的 JSON"),
     "evidence.cause": Text("Cause", "原因"),
     "evidence.log": Text("Log of the check", "检查日志"),
+    "evidence.history": Text("The {n} checks before", "此前 {n} 次检查"),
     "evidence.phases": Text("Where the time went", "耗时分布"),
     "evidence.processes": Text("Top processes", "占用最高的进程"),
     "evidence.differences": Text("Differing rows", "差异明细"),

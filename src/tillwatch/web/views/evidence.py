@@ -2,9 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from tillwatch.model.alert import Episode
+from tillwatch.model.probe import Outcome, ProbeResult
 from tillwatch.web.language import ENGLISH, Texts
+from tillwatch.web.views.chart import Bar, bars
 from tillwatch.web.views.differences import DiffRow, columns, of_document
 
 #: Two screens of log are evidence; more is a file.
@@ -12,11 +15,12 @@ MAX_LOG_LINES = 200
 MAX_PROCESSES = 20
 MAX_DIFFERENCES = 20
 MAX_FACTS = 40
+MAX_HISTORY = 100
 #: Keys with a presentation of their own, or said elsewhere on the page.
 _SHOWN = frozenset(
     {"log", "phases", "top_processes", "differences", "cause", "probe", "audit", "run", "target", "outcome", "message"}
     | {"message_zh", "seconds", "checked_at", "verdict", "reason", "left", "right", "missing", "extra", "changed"}
-    | {"unsettled", "value_at_risk"}
+    | {"unsettled", "value_at_risk", "history"}
 )
 _KIB = 1024.0
 
@@ -42,6 +46,8 @@ class EvidenceView:
     run: int | None
     log: tuple[str, ...]
     phases: tuple[tuple[str, float], ...]
+    #: The probe's last results when the alert was last confirmed, as columns of a chart.
+    history: tuple[Bar, ...]
     processes: tuple[ProcessView, ...]
     differences: tuple[DiffRow, ...]
     columns: tuple[str, ...]
@@ -64,6 +70,7 @@ def evidence_view(episode: Episode, t: Texts) -> EvidenceView:
         run=run if isinstance(run, int) else None,
         log=tuple(str(line) for line in _list(evidence.get("log"))[-MAX_LOG_LINES:]),
         phases=_phases(evidence.get("phases")),
+        history=tuple(bars(_history(evidence.get("history")))),
         processes=tuple(_process(item) for item in _tables(evidence.get("top_processes"))[:MAX_PROCESSES]),
         differences=rows,
         columns=tuple(columns(rows)),
@@ -123,6 +130,24 @@ def _list(value: object) -> list[object]:
 
 def _tables(value: object) -> tuple[Mapping[str, object], ...]:
     return tuple(item for item in _list(value) if isinstance(item, Mapping))
+
+
+def _history(value: object) -> list[ProbeResult]:
+    """Newest first; what an older version may have written in another shape is left out."""
+    found: list[ProbeResult] = []
+    for item in _tables(value)[:MAX_HISTORY]:
+        try:
+            found.append(
+                ProbeResult(
+                    probe="",
+                    outcome=Outcome(str(item["outcome"])),
+                    started_at=datetime.fromisoformat(str(item["started_at"])),
+                    seconds=_number(item["seconds"]),
+                )
+            )
+        except (KeyError, ValueError):
+            continue
+    return found
 
 
 def _phases(value: object) -> tuple[tuple[str, float], ...]:
