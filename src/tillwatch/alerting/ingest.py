@@ -61,6 +61,10 @@ class Ingest:
         self._metrics = metrics or Metrics()
         self._listening_since = clock.monotonic()
 
+    def goes_on_from(self, before: "Ingest") -> None:
+        """Takes the place of `before`: sources have been heard since that one began to listen."""
+        self._listening_since = before._listening_since
+
     def v2(self, body: bytes, *, source: str = "prometheus") -> IngestReceipt:
         """`POST /api/v2/alerts`. Raises StoreError when nothing was stored: answer 503, the sender sends again."""
         return self.submit_v2(body, source=source).result()

@@ -113,8 +113,16 @@ class App:
 
     def start(self) -> None:
         """Run the loops. What ended with the last process is taken up by them; nothing is assumed of it here."""
-        gauges.read_successfully(self.metrics, self.clock)
+        self.retire()
+        self.run()
+
+    def retire(self) -> None:
+        """End the alerts of probes that left the chain directory. Raises StoreError."""
         self.probes.retire()
+
+    def run(self) -> None:
+        """Start the loops."""
+        gauges.read_successfully(self.metrics, self.clock)
         self._closing.callback(self.loops.stop)
         self.loops.start(_running(self))
 

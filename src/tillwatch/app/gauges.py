@@ -12,7 +12,7 @@ from tillwatch.store.db import Database
 def read_successfully(metrics: Metrics, clock: Clock) -> None:
     """The chain directory was read without an error, now."""
     metrics.set("tillwatch_config_last_reload_successful", 1)
-    metrics.set("tillwatch_config_last_reload_timestamp_seconds", clock.now().timestamp())
+    metrics.set("tillwatch_config_last_reload_success_timestamp_seconds", clock.now().timestamp())
 
 
 def show(database: Database, config: ChainConfig, metrics: Metrics, now: datetime) -> None:

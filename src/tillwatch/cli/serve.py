@@ -6,8 +6,10 @@ import gc
 import ipaddress
 import logging
 import os
+import signal
 import socket
 import sys
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
@@ -15,13 +17,16 @@ from typing import Annotated
 import structlog
 import typer
 import uvicorn
+from fastapi import FastAPI
 
-from tillwatch.app import build
+from tillwatch.app import App, build
+from tillwatch.app.reload import Reloader
 from tillwatch.cli.context import config, say
 from tillwatch.config.declared import ChainConfig
 from tillwatch.errors import UnavailableError, UsageError
 from tillwatch.web.app import create_app
 from tillwatch.web.server import WebServer
+from tillwatch.web.switch import Switch
 
 #: Requests beyond this wait in the kernel; more at once would only make all of them slow.
 MAX_CONNECTIONS = 1000
@@ -35,13 +40,27 @@ def serve(
     ctx: typer.Context,
     port: Annotated[int | None, typer.Option("--port", help="Instead of listen.port.", min=0, max=65535)] = None,
 ) -> None:
-    """Run probes, audits, alerts, runbooks and pages until stopped."""
+    """Run probes, audits, alerts, runbooks and pages until stopped.
+
+    SIGHUP, or POST /-/reload, takes over a changed chain directory; one with a problem changes nothing.
+    """
     chain = _listening(config(ctx), port)
     _log_to_stderr()
     door = _bound(chain)
+    token = _token(os.environ)
     app = build(chain)
+
+    def application(of: App) -> FastAPI:
+        return create_app(dataclasses.replace(of.services, token=token, reload=reloader))
+
+    reloader = Reloader(
+        app,
+        read=lambda: _listening(config(ctx), port),
+        show=lambda after: web.turn_to(application(after)),
+        say=say,
+    )
     try:
-        web = create_app(dataclasses.replace(app.services, token=_token(os.environ)))
+        web = Switch(application(app))
         settings = uvicorn.Config(
             web,
             log_level="warning",
@@ -55,10 +74,19 @@ def serve(
         gc.freeze()
         host, bound_port = door.getsockname()[:2]
         say(f"tillwatch: {chain.chain.id} on http://{_spelled(host)}:{bound_port}/")
+        _on_hangup(reloader)
         WebServer(web, settings).run(sockets=[door])
     finally:
-        app.stop()
+        reloader.stop()
         door.close()
+
+
+def _on_hangup(reloader: Reloader) -> None:
+    """SIGHUP reloads, as daemons do. On a thread: the signal comes in the middle of the server's own work."""
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(
+            signal.SIGHUP, lambda *_: threading.Thread(target=reloader.quietly, name="reload", daemon=True).start()
+        )
 
 
 def _token(environment: Mapping[str, str]) -> str:

@@ -124,7 +124,7 @@ _LOOPS = (
     _own("tillwatch_loop_dropped_total", _C, "Work that was not done, by reason.", "loop", "reason"),
     _own("tillwatch_loop_errors_total", _C, "Rounds that ended in an error.", "loop"),
     _own("tillwatch_config_last_reload_successful", _G, "1 when the last reading of the chain directory succeeded."),
-    _own("tillwatch_config_last_reload_timestamp_seconds", _G, "When it was last read successfully."),
+    _own("tillwatch_config_last_reload_success_timestamp_seconds", _G, "When it was last read successfully."),
 )
 _WHERE = ("audit", "interface", "site")
 _AUDITS = (

@@ -5,11 +5,13 @@ import socket
 import uvicorn
 from fastapi import FastAPI
 
+from tillwatch.web.switch import Switch
+
 
 class WebServer(uvicorn.Server):
     """Ends the live streams first. uvicorn waits for open answers, and a live stream never ends by itself."""
 
-    def __init__(self, app: FastAPI, config: uvicorn.Config) -> None:
+    def __init__(self, app: FastAPI | Switch, config: uvicorn.Config) -> None:
         """`config` was made for `app`."""
         super().__init__(config)
         self._application = app

@@ -160,6 +160,14 @@ class Watch(Protocol):
     def loops(self) -> Sequence[Health]: ...
 
 
+class Reload(Protocol):
+    """Takes over what the chain directory says now."""
+
+    def reload(self) -> None:
+        """Raises ConfigError with every problem, after which nothing has changed."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class Services:
     """What `create_app` needs."""
@@ -178,3 +186,5 @@ class Services:
     watch: Watch
     #: Asked of every caller when the server listens beyond loopback; empty on loopback.
     token: str = ""
+    #: None where the configuration is fixed for the life of the process.
+    reload: Reload | None = None

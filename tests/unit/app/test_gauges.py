@@ -25,7 +25,7 @@ def test_a_reading_of_the_chain_directory_is_shown_with_its_time(clock: ManualCl
     metrics = Metrics()
     gauges.read_successfully(metrics, clock)
     assert metrics.value("tillwatch_config_last_reload_successful") == 1
-    assert metrics.value("tillwatch_config_last_reload_timestamp_seconds") == clock.now().timestamp()
+    assert metrics.value("tillwatch_config_last_reload_success_timestamp_seconds") == clock.now().timestamp()
 
 
 def test_an_audit_says_how_long_ago_all_of_it_was_looked_at_once_it_was_proven(

@@ -1,12 +1,13 @@
 """For machines that watch this one: metrics, health, and blackbox_exporter's `/probe`."""
 
+import dataclasses
 from http import HTTPStatus
 from typing import Annotated
 
 from fastapi import APIRouter, HTTPException, Query
 from starlette.responses import JSONResponse, Response
 
-from tillwatch.errors import UsageError
+from tillwatch.errors import ConfigError, RefusedError, UsageError
 from tillwatch.web.api import documents
 from tillwatch.web.handling import ServicesHere
 
@@ -41,6 +42,20 @@ def ready(services: ServicesHere) -> Response:
     }
     status = HTTPStatus.SERVICE_UNAVAILABLE if document["status"] == "trouble" else HTTPStatus.OK
     return JSONResponse(document, status_code=status)
+
+
+@router.post("/-/reload")
+def reload(services: ServicesHere) -> Response:
+    """Take over the chain directory as it is now. 422 with every problem, and the last good one holds."""
+    if services.reload is None:
+        raise RefusedError("this process does not reload; restart it")
+    try:
+        services.reload.reload()
+    except ConfigError as error:
+        document = {"code": int(HTTPStatus.UNPROCESSABLE_ENTITY), "message": str(error)}
+        problems = [dataclasses.asdict(problem) for problem in error.problems]
+        return JSONResponse({**document, "problems": problems}, status_code=HTTPStatus.UNPROCESSABLE_ENTITY)
+    return JSONResponse({"status": "ok"})
 
 
 @router.get("/probe")
