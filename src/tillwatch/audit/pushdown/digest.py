@@ -21,6 +21,8 @@ BUCKET_ROWS = 1_000
 MAX_BUCKETS = 20_000
 #: Buckets in one statement: its text stays below a server's limits and a list of all their rows in memory.
 SLICE_BUCKETS = 500
+#: Sums are small, so more buckets of them fit; a table in one statement is read from end to end.
+SLICE_SUMS = 2_000
 #: Share of buckets looked at first, at least so many; tables with fewer buckets are summed whole at once.
 SAMPLE_SHARE = 0.02
 MIN_SAMPLE = 8
@@ -138,8 +140,9 @@ class _Run:
             return
         sums = self._sums(boundaries, None)
         whole = Both(left=_all(sums.left), right=_all(sums.right))
-        # In slices no range holds a row without a key, so nothing says that there is none.
-        self._count(whole, look=len(boundaries) >= SLICE_BUCKETS * 2)
+        self._count(whole)
+        if len(boundaries) >= SLICE_SUMS:
+            self._refuse_absent()
         dirty = self._dirty(sums, list(every))
         said = f"{len(dirty)} of {len(every)} ranges differ"
         self._list(boundaries, dirty)
@@ -155,9 +158,15 @@ class _Run:
         self._found.how.append("one pass of sums, equal")
         return True
 
-    def _count(self, sums: Both[Sums], *, look: bool = False) -> None:
+    def _count(self, sums: Both[Sums]) -> None:
         self._found.rows = {"left": sums.left.rows, "right": sums.right.rows}
-        if look or sums.left.odd or sums.right.odd:
+        if sums.left.odd or sums.right.odd:
+            self._refuse_keyless()
+
+    def _refuse_absent(self) -> None:
+        """No range holds a row without a key, so sums by ranges do not say that there is none."""
+        absent = self._pair.both("looking for absent keys", lambda side: self._askers.of(side).keyless(absent=True))
+        if absent.left or absent.right:
             self._refuse_keyless()
 
     def _refuse_keyless(self) -> None:
@@ -197,9 +206,9 @@ class _Run:
 
     def _sums(self, boundaries: Sequence[Key], buckets: Sequence[int] | None) -> Both[Mapping[int, Sums]]:
         parts: list[Sequence[int] | None] = [None]
-        if buckets is None and len(boundaries) >= SLICE_BUCKETS * 2:
+        if buckets is None and len(boundaries) >= SLICE_SUMS:
             every = range(len(boundaries) + 1)
-            parts = [list(every[start : start + SLICE_BUCKETS]) for start in range(0, len(every), SLICE_BUCKETS)]
+            parts = [list(every[start : start + SLICE_SUMS]) for start in range(0, len(every), SLICE_SUMS)]
         elif buckets is not None:
             parts = [buckets]
 

@@ -21,7 +21,7 @@ _ODD = "?"
 _SLICE_BITS = 60
 _HEX_DIGITS = 30
 #: With more separate ranges in one statement a single range round them all is cheaper.
-_MAX_RUNS = 64
+_MAX_RUNS = 500
 
 RULES: dict[str, Table] = {"postgresql": postgresql.RULES, "mysql": mysql.RULES, "sqlite": sqlite.RULES}
 
@@ -111,9 +111,10 @@ class Asker(ABC):
     def sample(self, share: float, pages: int) -> list[Key]:
         """Some keys from all over: about `share` of them, or about `pages`, whatever is cheaper to get."""
 
-    def keyless(self) -> int:
-        """How many keys cannot be used: absent, or written differently from how they are compared."""
-        odd = " OR ".join(f"({key.odd})" for key in self.side.keys)
+    def keyless(self, *, absent: bool = False) -> int:
+        """How many keys cannot be used: absent, or (unless only these are asked for, which an index answers) written
+        differently from how they are compared."""
+        odd = " OR ".join(f"({key.compared} IS NULL)" if absent else f"({key.odd})" for key in self.side.keys)
         return int(self.session.rows(f"SELECT COUNT(*) FROM {self.source} WHERE {odd}")[0][0])
 
     def repeated(self) -> int:

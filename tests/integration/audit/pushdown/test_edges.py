@@ -23,6 +23,7 @@ ROWS = 400
 def small_buckets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(digest, "BUCKET_ROWS", 10)
     monkeypatch.setattr(digest, "SLICE_BUCKETS", 25)
+    monkeypatch.setattr(digest, "SLICE_SUMS", 25)
 
 
 @pytest.fixture

@@ -104,6 +104,7 @@ CASES = (
 def small_buckets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(digest, "BUCKET_ROWS", BUCKET_ROWS)
     monkeypatch.setattr(digest, "SLICE_BUCKETS", SLICE_BUCKETS)
+    monkeypatch.setattr(digest, "SLICE_SUMS", SLICE_BUCKETS)
 
 
 def found(report: AuditReport) -> dict[tuple[str, ...], tuple[str, ...] | None]:
