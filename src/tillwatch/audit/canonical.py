@@ -8,14 +8,16 @@ type       canonical form
 decimal    no exponent, no -0; with a scale rounded half-up to exactly that many places, else without trailing zeros
 integer    decimal digits without leading zeros
 text       Unicode NFC; as it is otherwise
-code       NFC, trimmed; leading zeros kept; full-width letters and digits become ASCII only on request (NFKC also
-           turns （ into ( and ㎏ into kg, so it is for codes, never for names)
-date       YYYY-MM-DD; an instant becomes the date in the declared zone
+code       NFC, trimmed; leading zeros kept, or dropped from digits on request; full-width letters and digits become
+           ASCII only on request (NFKC also turns （ into ( and ㎏ into kg, so it is for codes, never for names)
+date       YYYY-MM-DD; an instant becomes the date in the declared zone; the zero dates of SAP and MySQL are NULL
 timestamp  UTC with the declared precision, truncated; a naive one is in the declared zone
 boolean    true or false, from the spellings in TRUE and FALSE
+float      the shortest decimal that reads back as the same binary double, so 0.1 is 0.1 on every side
 """
 
 import enum
+import math
 import re
 import unicodedata
 from collections.abc import Callable
@@ -35,9 +37,13 @@ MAX_RAW_CHARACTERS = 200
 TRUE = frozenset({"1", "true", "t", "yes", "y", "x", "on", "是", "真"})
 FALSE = frozenset({"0", "false", "f", "no", "n", "off", "否", "假"})
 
+#: How SAP (DATS, DATS with TIMS) and MySQL write that there is no date.
+ZERO_DATES = frozenset({"00000000", "00000000000000", "0000-00-00", "0000-00-00 00:00:00"})
+
 _CONTEXT = Context(prec=MAX_DIGITS)
 _DECIMAL = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?", re.ASCII)
 _COMPACT_DATE = re.compile(r"\d{8}", re.ASCII)
+_COMPACT_MOMENT = re.compile(r"\d{14}", re.ASCII)
 
 
 class FieldType(enum.StrEnum):
@@ -48,6 +54,7 @@ class FieldType(enum.StrEnum):
     DATE = "date"
     TIMESTAMP = "timestamp"
     BOOLEAN = "boolean"
+    FLOAT = "float"
 
 
 class Trim(enum.StrEnum):
@@ -62,6 +69,8 @@ class Precision(enum.StrEnum):
     """The finest part of a timestamp that counts; finer parts are cut off, not rounded."""
 
     SECOND = "second"
+    #: What SQL Server's datetime can be trusted with: its ticks are a three-hundredth of a second.
+    CENTISECOND = "centisecond"
     MILLISECOND = "millisecond"
     MICROSECOND = "microsecond"
 
@@ -93,6 +102,10 @@ class Rule:
     #: The zone of times that do not carry one, and of the dates of instants.
     zone: ZoneInfo
     precision: Precision = Precision.MICROSECOND
+    #: Numbers are multiplied by it before anything else: this side counts in another unit.
+    factor: Decimal = Decimal(1)
+    #: Zeros in front of a code of digits are dropped.
+    strip_zeros: bool = False
 
 
 Canonical = Callable[[Value], str | None]
@@ -102,9 +115,12 @@ def canonical(rule: Rule) -> Canonical:
     """The function that turns a value of `rule`'s field into its canonical text. It raises Unreadable."""
     read = _READERS[rule.type](rule)
     empty_is_null = rule.empty_is_null
+    nothing = ZERO_DATES if rule.type in (FieldType.DATE, FieldType.TIMESTAMP) else frozenset()
 
     def canonical_value(value: Value) -> str | None:
         if value is None or (empty_is_null and isinstance(value, str) and not value.strip()):
+            return None
+        if nothing and isinstance(value, str) and value.strip() in nothing:
             return None
         return read(value)
 
@@ -133,13 +149,15 @@ def decimal_text(number: Decimal, scale: int | None) -> str:
 
 
 def _decimal(rule: Rule) -> Callable[[Value], str]:
-    scale = rule.scale
+    scale, factor = rule.scale, rule.factor
     # The quantum is built once; this runs for every cell.
     quantum = None if scale is None else Decimal(1).scaleb(-scale)
 
     def read(value: Value) -> str:
         number = _number(value, FieldType.DECIMAL)
         try:
+            if factor != 1:
+                number = _CONTEXT.multiply(number, factor)
             if quantum is None:
                 return decimal_text(number, None)
             rounded = number.quantize(quantum, ROUND_HALF_UP, _CONTEXT)
@@ -174,11 +192,13 @@ def _number(value: Value, expected: FieldType) -> Decimal:
     return number
 
 
-def _integer(rule: Rule) -> Callable[[Value], str]:  # noqa: ARG001 - every reader takes its rule
+def _integer(rule: Rule) -> Callable[[Value], str]:
+    factor = rule.factor
+
     def read(value: Value) -> str:
-        if type(value) is int:
+        if type(value) is int and factor == 1:
             return str(value)
-        number = _number(value, FieldType.INTEGER)
+        number = _CONTEXT.multiply(_number(value, FieldType.INTEGER), factor)
         if abs(number.adjusted()) > MAX_DIGITS or number != number.to_integral_value():
             raise Unreadable(value, FieldType.INTEGER)
         return str(int(number))
@@ -188,7 +208,7 @@ def _integer(rule: Rule) -> Callable[[Value], str]:  # noqa: ARG001 - every read
 
 def _text(rule: Rule) -> Callable[[Value], str]:
     form: Literal["NFC", "NFKC"] = "NFKC" if rule.fold_width else "NFC"
-    trim, fold_case, expected = rule.trim, rule.fold_case, rule.type
+    trim, fold_case, expected, strip_zeros = rule.trim, rule.fold_case, rule.type, rule.strip_zeros
 
     def read(value: Value) -> str:
         text = value if isinstance(value, str) else _plain(value, expected)
@@ -205,6 +225,8 @@ def _text(rule: Rule) -> Callable[[Value], str]:
             text = text.rstrip()
         if fold_case:
             text = unicodedata.normalize(form, text.casefold())
+        if strip_zeros and text.isascii() and text.isdigit():
+            text = text.lstrip("0") or "0"
         return text
 
     return read
@@ -229,6 +251,8 @@ def _plain(value: Value, expected: FieldType) -> str:
 def _moment(value: Value, zone: ZoneInfo, expected: FieldType) -> datetime:
     """An aware datetime. A naive one is in `zone`; a plain date is its midnight there."""
     if isinstance(value, str):
+        if _COMPACT_MOMENT.fullmatch(value):
+            value = f"{value[:8]}T{value[8:]}"
         try:
             value = datetime.fromisoformat(value.strip().replace("/", "-"))
         except ValueError as error:
@@ -259,13 +283,19 @@ def _date(rule: Rule) -> Callable[[Value], str]:
 
 def _timestamp(rule: Rule) -> Callable[[Value], str]:
     zone, precision = rule.zone, rule.precision
-    unit = {Precision.SECOND: "seconds", Precision.MILLISECOND: "milliseconds"}.get(precision, "microseconds")
+    unit = {
+        Precision.SECOND: "seconds",
+        Precision.CENTISECOND: "milliseconds",
+        Precision.MILLISECOND: "milliseconds",
+    }.get(precision, "microseconds")
 
     def read(value: Value) -> str:
         try:
             moment = _moment(value, zone, FieldType.TIMESTAMP).astimezone(UTC)
         except OverflowError as error:
             raise Unreadable(value, FieldType.TIMESTAMP) from error
+        if precision is Precision.CENTISECOND:
+            moment = moment.replace(microsecond=moment.microsecond // 10_000 * 10_000)
         # isoformat cuts finer parts off, it does not round.
         return moment.replace(tzinfo=None).isoformat(timespec=unit) + "Z"
 
@@ -289,6 +319,20 @@ def _boolean(rule: Rule) -> Callable[[Value], str]:  # noqa: ARG001 - every read
     return read
 
 
+def _float(rule: Rule) -> Callable[[Value], str]:  # noqa: ARG001 - every reader takes its rule
+    def read(value: Value) -> str:
+        try:
+            double = float(value if isinstance(value, float) else _number(value, FieldType.FLOAT))
+        except OverflowError as error:
+            raise Unreadable(value, FieldType.FLOAT) from error
+        if not math.isfinite(double):
+            raise Unreadable(value, FieldType.FLOAT)
+        # The text of a double of any size has at most 17 digits; exponents are kept, for they carry no ambiguity.
+        return repr(double or 0.0)
+
+    return read
+
+
 _READERS: dict[FieldType, Callable[[Rule], Callable[[Value], str]]] = {
     FieldType.DECIMAL: _decimal,
     FieldType.INTEGER: _integer,
@@ -297,4 +341,5 @@ _READERS: dict[FieldType, Callable[[Rule], Callable[[Value], str]]] = {
     FieldType.DATE: _date,
     FieldType.TIMESTAMP: _timestamp,
     FieldType.BOOLEAN: _boolean,
+    FieldType.FLOAT: _float,
 }

@@ -1,11 +1,13 @@
 """From an audit as written to an audit ready to run: rules, columns to read and a parsed value expression."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 from tillwatch.audit import value
 from tillwatch.audit.canonical import FieldType, Precision, Rule, Trim
+from tillwatch.audit.measures import factor
 from tillwatch.audit.shape import Shape, compile_shape
 from tillwatch.config.declared import ChainConfig
 from tillwatch.config.schema import Audit, Field, Side
@@ -35,7 +37,9 @@ class Declared:
     @property
     def shaped(self) -> bool:
         """Whether a side is compared as something else than its own rows."""
-        return any(shape.conditions or shape.functions for shape in (self.left_shape, self.right_shape))
+        return any(
+            shape.conditions or shape.functions or shape.factors for shape in (self.left_shape, self.right_shape)
+        )
 
     @property
     def key_names(self) -> tuple[str, ...]:
@@ -113,6 +117,7 @@ def _rule(name: str, field: Field, zone: ZoneInfo) -> Rule:
         empty_is_null=field.empty_is_null,
         zone=field.zone or zone,
         precision=Precision(field.precision or Precision.MICROSECOND),
+        strip_zeros=field.leading_zeros == "strip",
     )
 
 
@@ -122,20 +127,48 @@ def _shape(spec: Audit, name: str, side: Side, rules: tuple[Rule, ...], zone: Zo
         shape = compile_shape(side, name=name, key=spec.key, rules=rules, zone=zone)
     except UsageError as error:
         raise UsageError(f"audit '{spec.id}': {error}") from error
-    if not side.where and not side.aggregate:
+    shape = replace(shape, factors=_factors(spec, name, side, rules))
+    if not side.where and not side.aggregate and not shape.factors:
         return shape
     if spec.repair is not None:
         raise UsageError(
-            f"audit '{spec.id}': repair: needs single rows; remove it, or {name}.where and {name}.aggregate"
+            f"audit '{spec.id}': repair: needs single rows as they are; remove it, or {name}.where, "
+            f"{name}.aggregate and {name}.units"
         )
     if spec.strategy not in ("auto", "stream"):
         raise UsageError(
-            f"audit '{spec.id}': strategy: {spec.strategy} compares rows as they are; with {name}.where or "
-            f"{name}.aggregate rows are streamed"
+            f"audit '{spec.id}': strategy: {spec.strategy} compares rows as they are; with {name}.where, "
+            f"{name}.aggregate or {name}.units rows are streamed"
         )
     if spec.changed_by and side.aggregate:
         raise UsageError(f"audit '{spec.id}': changed_by: rows put together have no change column; remove it")
     return shape
+
+
+def _factors(spec: Audit, name: str, side: Side, rules: tuple[Rule, ...]) -> dict[str, Decimal]:
+    """What the numbers of this side are multiplied by, where it is not 1. Raises UsageError."""
+    compared = {rule.name for rule in rules}
+    found: dict[str, Decimal] = {}
+    for field, declared in spec.fields.items():
+        if declared.unit and not side.units.get(field):
+            # Read even when nothing is converted, so that a misspelt unit is told.
+            _unit(spec, f"fields.{field}.unit", declared.unit, declared.unit)
+    for field, unit in side.units.items():
+        at = f"{name}.units.{field}"
+        to = spec.fields[field].unit if field in spec.fields else ""
+        if field not in compared or not to:
+            raise UsageError(f"audit '{spec.id}': {at}: say in which unit it is compared: fields.{field}.unit")
+        ratio = _unit(spec, at, unit, to)
+        if ratio != 1:
+            found[field] = ratio
+    return found
+
+
+def _unit(spec: Audit, at: str, of: str, to: str) -> Decimal:
+    try:
+        return factor(of, to)
+    except UsageError as error:
+        raise UsageError(f"audit '{spec.id}': {at}: {error}") from error
 
 
 def _context(names: frozenset[str], zone: ZoneInfo) -> tuple[Rule, ...]:

@@ -4,6 +4,7 @@ Conditions are typed and compared in canonical text, as everything is; nothing o
 put together exactly: sums are decimal, rounded once at the end by the field's own scale.
 """
 
+import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
@@ -29,6 +30,8 @@ class Shape:
     conditions: tuple["_Compiled", ...] = ()
     #: Field: sum, count, min or max; empty when rows are not put together.
     functions: Mapping[str, str]
+    #: Field: what its numbers are multiplied by, because this side counts in another unit.
+    factors: Mapping[str, Decimal] = dataclasses.field(default_factory=dict)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -41,6 +44,8 @@ class Shape:
 
     def raw(self, rules: Sequence[Rule]) -> tuple[Rule, ...]:
         """The rules by which single rows are read: numbers with all their places, and what is counted not at all."""
+        if self.factors:
+            rules = [replace(rule, factor=self.factors.get(rule.name, rule.factor)) for rule in rules]
         if not self.functions:
             return tuple(rules)
         kept = [rule for rule in rules if self.functions[rule.name] != "count"]

@@ -18,7 +18,9 @@ _MAX_SCALE = 12
 #: Keys of an audit's field that only make sense for some types; elsewhere they would be ignored without a word.
 _FIELD_KEYS = {
     "scale": ("decimal",),
-    "tolerance": ("decimal", "integer"),
+    "tolerance": ("decimal", "integer", "float"),
+    "unit": ("decimal", "integer"),
+    "leading_zeros": ("code",),
     "trim": ("text", "code"),
     "fold_width": ("code",),
     "fold_case": ("text", "code"),
@@ -45,7 +47,7 @@ class Probe(Strict):
     options: Annotated[Raw | None, Key(repr=False)] = None
 
 
-FieldTypeName = Literal["decimal", "text", "code", "integer", "date", "timestamp", "boolean"]
+FieldTypeName = Literal["decimal", "text", "code", "integer", "date", "timestamp", "boolean", "float"]
 
 
 class Condition(Strict):
@@ -75,6 +77,8 @@ class Side(Strict):
     where: tuple[Condition, ...] = ()
     #: Rows with the same key are put together: how, for each field.
     aggregate: dict[str, Literal["sum", "count", "min", "max"]] = {}
+    #: In which unit this side counts a field, when it is not the field's own: `{quantity: g}`, `{quantity: 24 pcs}`.
+    units: dict[str, str] = {}
 
 
 class Field(Strict):
@@ -92,7 +96,11 @@ class Field(Strict):
     empty_is_null: bool = False
     #: The zone of times that carry none; the chain's when not given.
     zone: ZoneInfo | None = None
-    precision: Literal["second", "millisecond", "microsecond"] | None = None
+    precision: Literal["second", "centisecond", "millisecond", "microsecond"] | None = None
+    #: The unit both sides are compared in: kg, l, pcs, 斤 … A side that counts otherwise says so in its `units`.
+    unit: str = ""
+    #: Zeros in front of a code of digits mean nothing, as in SAP's material numbers: 000000000000004711 is 4711.
+    leading_zeros: Literal["keep", "strip"] = "keep"
 
     @model_validator(mode="after")
     def _belongs_to_its_type(self) -> "Field":

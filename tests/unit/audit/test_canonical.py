@@ -146,7 +146,7 @@ def test_a_date_is_the_day_in_the_declared_zone(value: Value, expected: str) -> 
     assert read(value, "date") == expected
 
 
-@pytest.mark.parametrize("value", ["", "00000000", "24.11.2026", 20261124, "soon", datetime.max.replace(tzinfo=UTC)])
+@pytest.mark.parametrize("value", ["", "24.11.2026", 20261124, "soon", datetime.max.replace(tzinfo=UTC)])
 def test_what_is_no_date_is_unreadable(value: Value) -> None:
     with pytest.raises(Unreadable):
         read(value, "date")
@@ -180,3 +180,51 @@ def test_reading_a_canonical_text_changes_nothing(text: str, trim: Trim, width: 
     options = {"trim": trim, "fold_width": width, "fold_case": case}
     once = read(text, "code", **options)
     assert read(once, "code", **options) == once
+
+
+@pytest.mark.parametrize(
+    ("raw", "stripped"),
+    [("000000000000004711", "4711"), ("0000", "0"), ("00A7", "00A7"), (" 0042 ", "42"), ("", ""), ("４２", "４２")],
+)
+def test_zeros_in_front_of_digits_are_dropped_on_request_only(raw: str, stripped: str) -> None:
+    assert read(raw, "code", trim=Trim.BOTH, strip_zeros=True) == stripped
+    assert read(raw, "code", trim=Trim.BOTH) == raw.strip()
+
+
+@pytest.mark.parametrize("raw", ["00000000", "0000-00-00", "00000000000000", "0000-00-00 00:00:00"])
+def test_the_zero_dates_of_sap_and_mysql_are_no_date(raw: str) -> None:
+    assert read(raw, "date") is None
+    assert read(raw, "timestamp") is None
+
+
+def test_a_moment_written_as_fourteen_digits_is_read_in_the_declared_zone() -> None:
+    assert read("20261124080000", "timestamp") == "2026-11-24T00:00:00.000000Z"
+
+
+@pytest.mark.parametrize("tick", ["2026-11-24 08:00:00.003", "2026-11-24 08:00:00.007", "2026-11-24 08:00:00.0099999"])
+def test_the_ticks_of_sql_server_are_equal_to_the_hundredth(tick: str) -> None:
+    rounded = "2026-11-24 08:00:00.000"
+    coarse = Precision.CENTISECOND
+    assert read(tick, "timestamp", precision=coarse) == read(rounded, "timestamp", precision=coarse)
+
+
+@pytest.mark.parametrize(
+    ("raw", "text"),
+    [(0.1, "0.1"), ("0.10", "0.1"), (Decimal("0.1"), "0.1"), (-0.0, "0.0"), (1, "1.0"), ("1e21", "1e+21")],
+)
+def test_a_double_is_the_same_however_it_is_written(raw: Value, text: str) -> None:
+    assert read(raw, "float") == text
+
+
+@pytest.mark.parametrize("raw", [float("nan"), float("inf"), "NaN", "abc", True])
+def test_what_is_no_finite_number_is_no_double(raw: Value) -> None:
+    with pytest.raises(Unreadable):
+        read(raw, "float")
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_the_text_of_a_double_reads_back_as_the_same_double(number: float) -> None:
+    text = read(number, "float")
+    assert text is not None
+    assert float(text) == number
+    assert read(text, "float") == text

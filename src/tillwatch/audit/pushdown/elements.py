@@ -1,12 +1,12 @@
 """What a dialect says of one column, and the zones whose clocks can be pushed down."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from zoneinfo import ZoneInfo
 
-from tillwatch.audit.canonical import MAX_DIGITS, FieldType, Rule
+from tillwatch.audit.canonical import MAX_DIGITS, FieldType, Precision, Rule
 from tillwatch.sources.sql.session import Column, ColumnKind
 
 #: Years in which every dialect and the reference agree on the calendar, whatever the zone.
@@ -48,6 +48,9 @@ def element(table: Table, column: Column, rule: Rule) -> Element:
     builder = table.get((column.kind, rule.type))
     if builder is None:
         raise Refused(f"{rule.name} is declared {rule.type} and its column is {column.kind}")
+    if rule.precision is Precision.CENTISECOND:
+        # The finer text determines the coarser one; no database cuts hundredths off by itself.
+        rule = replace(rule, precision=Precision.MICROSECOND)
     return builder(column, rule)
 
 

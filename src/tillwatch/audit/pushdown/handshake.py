@@ -76,7 +76,7 @@ def compile_all(table: Table, session: Session, rules: Sequence[Rule], *, native
 def _options(rule: Rule) -> tuple[object, ...]:
     return (
         rule.type, rule.scale, rule.trim, rule.fold_width, rule.fold_case, rule.empty_is_null, rule.zone.key,
-        rule.precision,
+        rule.precision, rule.strip_zeros,
     )  # fmt: skip
 
 

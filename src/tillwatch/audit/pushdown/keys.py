@@ -56,7 +56,8 @@ def parts(rules: Sequence[Rule], session: Session, numbers: Sequence[bool]) -> l
     made: list[KeyPart] = []
     for rule, is_numeric in zip(rules, numbers, strict=True):
         column = session.columns[rule.name]
-        if rule.type not in (FieldType.TEXT, FieldType.CODE, FieldType.INTEGER) or rule.fold_case or rule.fold_width:
+        folded = rule.fold_case or rule.fold_width or rule.strip_zeros
+        if rule.type not in (FieldType.TEXT, FieldType.CODE, FieldType.INTEGER) or folded:
             raise Refused(f"the key {rule.name} is compared in another form than it is written")
         if rule.type is FieldType.INTEGER and not is_numeric:
             raise Refused(f"the key {rule.name} is an integer and its column is {column.kind}")
