@@ -16,8 +16,8 @@ from tillwatch.probers.verdict import ALERT_NAMES
 ROOT = Path(__file__).parents[2]
 RULES = sorted((ROOT / "alerts/rules").glob("*.yml"))
 TESTS = sorted((ROOT / "alerts/tests").glob("*_test.yml"))
-#: Raised by audits; like the probes' own they must not be rules too.
-AUDIT_ALERTS = {"Drift", "AuditInconclusive"}
+#: Raised by audits and validations; like the probes' own they must not be rules too.
+AUDIT_ALERTS = {"Drift", "SyncLag", "AuditInconclusive", "DataInvalid", "ValidationInconclusive"}
 SEVERITIES = {"critical", "warning", "info", "none"}
 
 

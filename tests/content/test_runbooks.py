@@ -16,6 +16,7 @@ from tillwatch.runbook.document import Runbook
 from tillwatch.runbook.inventory import choices, resolve
 from tillwatch.runbook.lint import load_all
 from tillwatch.runbook.snapshot import Snapshot
+from tillwatch.validation import verdict as validation
 
 ROOT = Path(__file__).parents[2]
 LANGUAGES = {"zh", "en"}
@@ -34,7 +35,7 @@ def books(config: ChainConfig) -> dict[str, Runbook]:
 
 
 def alert_names() -> set[str]:
-    names = {*ALERT_NAMES.values(), DRIFT, INCONCLUSIVE, SYNC_LAG}
+    names = {*ALERT_NAMES.values(), DRIFT, INCONCLUSIVE, SYNC_LAG, validation.INVALID, validation.INCONCLUSIVE}
     for path in (ROOT / "alerts" / "rules").glob("*.yml"):
         for group in yaml.safe_load(path.read_text(encoding="utf-8"))["groups"]:
             names |= {rule["alert"] for rule in group["rules"] if "alert" in rule}

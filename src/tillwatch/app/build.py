@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from typing import TypedDict
 
 import structlog
 from sqlalchemy import Connection
@@ -18,17 +19,15 @@ from sqlalchemy import Connection
 from tillwatch.alerting.ingest import Ingest
 from tillwatch.alerting.route import route
 from tillwatch.alerting.silences import Silences
-from tillwatch.app import gauges
+from tillwatch.app import gauges, heard
 from tillwatch.app.loops import Loops, Run, rounds
 from tillwatch.audit import reports
 from tillwatch.audit.ranges import Scale
 from tillwatch.audit.repair import Repairs
 from tillwatch.audit.runner import AuditRunner
-from tillwatch.audit.verdict import alerts as audit_alerts
 from tillwatch.audit.workers import workers_of
 from tillwatch.clock import Clock, SystemClock
 from tillwatch.config.declared import ChainConfig
-from tillwatch.config.schema import Audit
 from tillwatch.errors import TillwatchError
 from tillwatch.incident import maintenance
 from tillwatch.incident.acks import KEY, AckLinks, signer
@@ -37,7 +36,6 @@ from tillwatch.incident.handover import Handovers
 from tillwatch.incident.invariants import CHECK_SECONDS, InvariantAuditor
 from tillwatch.metrics import Metrics
 from tillwatch.model.alert import EpisodeChange
-from tillwatch.model.audit import AuditReport
 from tillwatch.model.notice import Attempt, DeliveryRecord, Notice
 from tillwatch.notify import registry as channels
 from tillwatch.notify.direct import Direct
@@ -51,10 +49,10 @@ from tillwatch.runbook.actions.base import ActionServices
 from tillwatch.runbook.desk import RunbookDesk
 from tillwatch.sources import registry as systems
 from tillwatch.sources.registry import Sources
-from tillwatch.store import audits as stored_audits
 from tillwatch.store import incidents, links, outbox
 from tillwatch.store.breakers import StoredBreaker
 from tillwatch.store.db import Database
+from tillwatch.validation.runner import ValidationRunner
 from tillwatch.web.records import StoreRecords
 from tillwatch.web.services import Services
 
@@ -82,6 +80,7 @@ class App:
     acks: AckLinks
     probes: ProbeRunner
     audits: AuditRunner
+    validations: ValidationRunner
     repairs: Repairs
     runbooks: RunbookDesk
     records: StoreRecords
@@ -131,6 +130,15 @@ class App:
         self._closing.close()
 
 
+class Keeping(TypedDict):
+    """What whoever runs something by a schedule and stores what it found needs."""
+
+    database: Database
+    clock: Clock
+    metrics: Metrics
+    owner: str
+
+
 def build(config: ChainConfig, *, clock: Clock | None = None) -> App:
     """Wire everything for `config` and bring the store's schema up to date.
 
@@ -156,7 +164,10 @@ def _wire(config: ChainConfig, clock: Clock, closing: ExitStack) -> App:
     probes = ProbeRunner(
         config, builtin(), sources, database=database, clock=clock, on_verdict=ingest.apply, metrics=metrics
     )
-    audits = _audits(config, sources, database, clock, metrics, owner, _heard(config, ingest, clock))
+    kept = Keeping(database=database, clock=clock, metrics=metrics, owner=owner)
+    scale = Scale(chain=config.root, workers=workers_of(config))
+    audits = AuditRunner(config, sources, **kept, scale=scale, on_report=heard.audited(config, ingest, clock))
+    validations = ValidationRunner(config, sources, **kept, on_report=heard.validated(config, ingest, clock))
     repairs = Repairs(config, sources, database=database, clock=clock)
     runbooks = RunbookDesk(
         ActionServices(
@@ -165,6 +176,7 @@ def _wire(config: ChainConfig, clock: Clock, closing: ExitStack) -> App:
             clock=clock,
             probes=probes,
             audits=audits,
+            validations=validations,
             repairs=repairs,
             episodes=incidents.episodes,
             enqueue=lambda connection, notice: outbox.enqueue(connection, notice, clock.now()),
@@ -202,33 +214,13 @@ def _wire(config: ChainConfig, clock: Clock, closing: ExitStack) -> App:
         ack_secret=secret,
         probes=probes,
         audits=audits,
+        validations=validations,
         repairs=repairs,
         runbooks=runbooks,
         records=StoreRecords(database, duty=Duty.of(config), clock=clock),
         loops=Loops(clock=clock, metrics=metrics),
         _link=link,
         _closing=closing.pop_all(),
-    )
-
-
-def _audits(
-    config: ChainConfig,
-    sources: Sources,
-    database: Database,
-    clock: Clock,
-    metrics: Metrics,
-    owner: str,
-    heard: Callable[[Connection, AuditReport, Audit], None],
-) -> AuditRunner:
-    return AuditRunner(
-        config,
-        sources,
-        database=database,
-        clock=clock,
-        metrics=metrics,
-        owner=owner,
-        on_report=heard,
-        scale=Scale(chain=config.root, workers=workers_of(config)),
     )
 
 
@@ -253,6 +245,7 @@ def _running(app: App) -> list[tuple[str, Run]]:
     return [
         ("probes", lambda stop: asyncio.run(app.probes.loop(stop))),
         ("audits", app.audits.loop),
+        ("validations", app.validations.loop),
         ("runbooks", app.runbooks.worker().loop),
         ("outbox", _messages(app).loop),
         ("incidents", _incident_rounds(app)),
@@ -330,16 +323,6 @@ class _IncidentLink:
             "possible_repeat": attempt.possible_repeat,
         }
         self.desk.timeline(connection, record.incident, "delivery", "tillwatch", data)
-
-
-def _heard(config: ChainConfig, ingest: Ingest, clock: Clock) -> Callable[[Connection, AuditReport, Audit], None]:
-    """A report's alerts, in the transaction that stores the report."""
-
-    def heard(connection: Connection, report: AuditReport, audit: Audit) -> None:
-        in_vain = stored_audits.in_vain(connection, audit.id, audit.fail_after)
-        ingest.apply(connection, audit_alerts(report, audit, config, in_vain=in_vain), clock.now())
-
-    return heard
 
 
 def _quietly(what: str, work: Callable[[], object]) -> None:

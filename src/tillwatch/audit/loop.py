@@ -1,4 +1,4 @@
-"""When audits run: by their schedules, with bounded workers, and again when a process died in the middle."""
+"""When audits and validations run: by their schedules, with bounded workers, and again when a process died."""
 
 import logging
 import threading
@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
 from typing import Protocol
+from zoneinfo import ZoneInfo
 
-from tillwatch.audit.declare import Declared
 from tillwatch.clock import Clock
 from tillwatch.errors import StoreError
 from tillwatch.metrics import Metrics
-from tillwatch.model.audit import AuditReport
 from tillwatch.schedule import Due, Schedule, next_due, parse_schedule
 
 _log = logging.getLogger(__name__)
@@ -25,17 +24,32 @@ GIVE_UP_SECONDS = 5.0
 LOOP = "audits"
 
 
-class Runner(Protocol):
-    """What the loop asks of whoever runs audits."""
+class Spec(Protocol):
+    @property
+    def schedule(self) -> str: ...
+
+
+class Scheduled(Protocol):
+    """Something with a schedule, in a zone."""
 
     @property
-    def declared(self) -> Mapping[str, Declared]: ...
+    def spec(self) -> Spec: ...
+
+    @property
+    def zone(self) -> ZoneInfo: ...
+
+
+class Runner(Protocol):
+    """What the loop asks of whoever runs audits or validations."""
+
+    @property
+    def declared(self) -> Mapping[str, Scheduled]: ...
 
     def restore(self) -> Mapping[str, datetime]: ...
 
     def give_up_dead(self) -> list[str]: ...
 
-    def run_slot(self, audit_id: str, slot: datetime | None) -> AuditReport | None: ...
+    def run_slot(self, audit_id: str, slot: datetime | None) -> object: ...
 
     def stop(self) -> None: ...
 
@@ -43,16 +57,18 @@ class Runner(Protocol):
 class AuditLoop:
     """The schedule of all audits of a chain. `step` is one look; `run` looks until told to stop."""
 
-    def __init__(self, runner: Runner, *, clock: Clock, metrics: Metrics) -> None:
+    def __init__(self, runner: Runner, *, clock: Clock, metrics: Metrics, name: str = LOOP) -> None:
+        """`name` is the value of the metrics' label `loop`."""
         self._runner = runner
         self._clock = clock
         self._metrics = metrics
+        self._name = name
         self._last: dict[str, datetime] = {}
         self._again: list[str] = []
-        self._running: dict[str, Future[AuditReport | None]] = {}
-        self._pool = ThreadPoolExecutor(MAX_WORKERS, thread_name_prefix="audit-schedule")
+        self._running: dict[str, Future[object]] = {}
+        self._pool = ThreadPoolExecutor(MAX_WORKERS, thread_name_prefix=f"{name}-schedule")
         self._next_give_up = clock.monotonic()
-        metrics.set("tillwatch_loop_period_seconds", GIVE_UP_SECONDS, loop=LOOP)
+        metrics.set("tillwatch_loop_period_seconds", GIVE_UP_SECONDS, loop=self._name)
 
     def prepare(self) -> None:
         """Take up where the store left off. An audit that never ran waits for its first slot."""
@@ -66,20 +82,20 @@ class AuditLoop:
                 self.prepare()
                 break
             except StoreError as error:
-                self._failed("audits cannot start", error)
+                self._failed(f"{self._name} cannot start", error)
                 stop.wait(LOOK_SECONDS)
         while not stop.is_set():
             try:
                 self.step()
             except StoreError as error:
-                self._failed("audits were not looked after", error)
+                self._failed(f"{self._name} were not looked after", error)
             stop.wait(LOOK_SECONDS)
         self._runner.stop()
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _failed(self, what: str, error: StoreError) -> None:
         _log.error("%s: %s", what, error)
-        self._metrics.inc("tillwatch_loop_errors_total", loop=LOOP)
+        self._metrics.inc("tillwatch_loop_errors_total", loop=self._name)
 
     def step(self) -> list[str]:
         """Start what is due and a worker is free for; returns the audits started."""
@@ -98,13 +114,13 @@ class AuditLoop:
         for due, audit in sorted(self._due(now), key=lambda item: (item[0].at, item[1])):
             if len(self._running) >= MAX_WORKERS:
                 break
-            self._metrics.set("tillwatch_loop_lag_seconds", max(0.0, (now - due.at).total_seconds()), loop=LOOP)
+            self._metrics.set("tillwatch_loop_lag_seconds", max(0.0, (now - due.at).total_seconds()), loop=self._name)
             if due.missed:
-                self._metrics.inc("tillwatch_loop_dropped_total", due.missed, loop=LOOP, reason="missed_slot")
+                self._metrics.inc("tillwatch_loop_dropped_total", due.missed, loop=self._name, reason="missed_slot")
             self._last[audit] = due.at
             self._start(audit, due.at)
             started.append(audit)
-        self._metrics.set("tillwatch_loop_last_success_timestamp_seconds", now.timestamp(), loop=LOOP)
+        self._metrics.set("tillwatch_loop_last_success_timestamp_seconds", now.timestamp(), loop=self._name)
         return started
 
     def _due(self, now: datetime) -> list[tuple[Due, str]]:
@@ -117,7 +133,7 @@ class AuditLoop:
                 found.append((due, audit))
         return found
 
-    def _schedule(self, declared: Declared) -> Schedule:
+    def _schedule(self, declared: Scheduled) -> Schedule:
         return parse_schedule(declared.spec.schedule, declared.zone)
 
     def _start(self, audit: str, slot: datetime | None) -> None:
@@ -129,7 +145,7 @@ class AuditLoop:
                 continue
             del self._running[audit]
             if (error := future.exception()) is not None:
-                _log.error("audit %s has no report: %s", audit, error, exc_info=error)
-                self._metrics.inc("tillwatch_loop_errors_total", loop=LOOP)
+                _log.error("%s: %s has no report: %s", self._name, audit, error, exc_info=error)
+                self._metrics.inc("tillwatch_loop_errors_total", loop=self._name)
                 if isinstance(error, StoreError) and audit not in self._again:
                     self._again.append(audit)

@@ -52,16 +52,18 @@ class Gate:
     stop: threading.Event
     #: Called often and cheaply: renews the lease of the run and shows progress.
     alive: Callable[[], None] = lambda: None
+    #: What it is that runs, for messages.
+    what: str = "audit"
 
     def check(self, doing: str) -> None:
         """Raises SideFault when time is up or the audit was told to stop."""
         self.alive()
         if self.stop.is_set():
-            raise SideFault(f"stopped while {doing}; run the audit again")
+            raise SideFault(f"stopped while {doing}; run the {self.what} again")
         if self.clock.monotonic() >= self.deadline:
             raise SideFault(
-                f"not finished after {self.timeout_seconds:g} s, while {doing}; raise the audit's timeout or look at "
-                "why the side is slow"
+                f"not finished after {self.timeout_seconds:g} s, while {doing}; "
+                f"raise the {self.what}'s timeout or look at why the side is slow"
             )
 
 

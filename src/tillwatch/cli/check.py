@@ -16,7 +16,18 @@ from tillwatch.errors import ConfigError, Problem
 from tillwatch.runbook.parse import TWIN_SUFFIX
 
 _COLUMNS = ("CHECK", "OUTCOME", "MESSAGE", "FIX")
-_COUNTED = ("sites", "systems", "interfaces", "channels", "probes", "audits", "receivers", "rules", "runbooks")
+_COUNTED = (
+    "sites",
+    "systems",
+    "interfaces",
+    "channels",
+    "probes",
+    "audits",
+    "validations",
+    "receivers",
+    "rules",
+    "runbooks",
+)
 
 
 def check(

@@ -18,6 +18,7 @@ from tillwatch.probers.base import Prober
 from tillwatch.runbook.actions import REGISTRY
 from tillwatch.runbook.lint import load_all
 from tillwatch.sources import registry as sources
+from tillwatch.validation import declare as validations
 
 #: One reading of the whole configuration by those who understand a part of it.
 Lint = Callable[[ChainConfig, Clock], list[Problem]]
@@ -76,6 +77,18 @@ def _audits(config: ChainConfig, clock: Clock) -> list[Problem]:  # noqa: ARG001
     return problems
 
 
+def _validations(config: ChainConfig, clock: Clock) -> list[Problem]:  # noqa: ARG001
+    problems: list[Problem] = []
+    for spec in config.validations:
+        try:
+            validations.declare(spec, config.chain.timezone)
+        except UsageError as error:
+            own = f"validation '{spec.id}': "
+            lines = (line.removeprefix(own) for line in str(error).splitlines())
+            problems += [config.problem("validation", spec.id, line) for line in lines]
+    return problems
+
+
 def _runbooks(config: ChainConfig, clock: Clock) -> list[Problem]:  # noqa: ARG001
     try:
         load_all(config, REGISTRY)
@@ -88,7 +101,7 @@ def _oncall(config: ChainConfig, clock: Clock) -> list[Problem]:
     return oncall.problems(config, clock.now())
 
 
-LINTS: tuple[Lint, ...] = (_sources, _channels, _messages, _probes, _audits, _runbooks, _oncall)
+LINTS: tuple[Lint, ...] = (_sources, _channels, _messages, _probes, _audits, _validations, _runbooks, _oncall)
 
 
 def problems(config: ChainConfig, clock: Clock) -> list[Problem]:

@@ -25,6 +25,7 @@ from tillwatch.cli import (
     serve,
     silence,
     source,
+    validate,
 )
 from tillwatch.cli.context import ExitCode, Options, say
 from tillwatch.config.bind import did_you_mean
@@ -81,6 +82,7 @@ app.add_typer(oncall.app, name="oncall")
 app.add_typer(route.app, name="route")
 app.add_typer(audit.app, name="audit")
 app.add_typer(repair.app, name="repair")
+app.add_typer(validate.app, name="validate")
 app.add_typer(probe.app, name="probe")
 app.add_typer(source.app, name="source")
 app.add_typer(runbook.app, name="runbook")

@@ -29,6 +29,7 @@ from tillwatch.config.schema import (
     Site,
     StoreSpec,
     System,
+    Validation,
     Webhook,
     Window,
 )
@@ -61,6 +62,7 @@ class ChainConfig:
     offenders: tuple[Offender, ...] = ()
     probes: tuple[Probe, ...] = ()
     audits: tuple[Audit, ...] = ()
+    validations: tuple[Validation, ...] = ()
     route: Route
     receivers: tuple[Receiver, ...] = ()
     heartbeats: tuple[Heartbeat, ...] = ()
@@ -128,6 +130,9 @@ class ChainConfig:
 
     def audit(self, id: str) -> Audit:
         return self._one(self.audits, id, "audit")
+
+    def validation(self, id: str) -> Validation:
+        return self._one(self.validations, id, "validation")
 
     def _one(self, items: tuple[Item, ...], id: str, kind: str) -> Item:
         if kind not in self._by_id:

@@ -38,6 +38,7 @@ DECLARED = {
     "offender": ("chain", "offenders"),
     "probe": ("checks", "probes"),
     "audit": ("checks", "audits"),
+    "validation": ("checks", "validations"),
     "receiver": ("routes", "receivers"),
     "heartbeat": ("routes", "heartbeats"),
     "inhibition": ("routes", "inhibitions"),
@@ -63,6 +64,11 @@ REFERRED = (
     ("checks", ("audits", "*", "right", "system"), "system"),
     ("checks", ("audits", "*", "repair", "lines", "system"), "system"),
     ("checks", ("audits", "*", "report", "channels", "*"), "channel"),
+    ("checks", ("validations", "*", "system"), "system"),
+    ("checks", ("validations", "*", "interface"), "interface"),
+    ("checks", ("validations", "*", "site"), "site"),
+    ("checks", ("validations", "*", "rules", "*", "to", "system"), "system"),
+    ("checks", ("validations", "*", "rules", "*", "lines", "system"), "system"),
     ("routes", ("receivers", "*", "channels", "*"), "channel"),
     ("routes", ("receivers", "*", "oncall"), "rota"),
     ("routes", ("receivers", "*", "escalation"), "escalation"),
@@ -97,6 +103,7 @@ def check(nodes: Nodes) -> list[Problem]:
                     problems.append(node.place.problem(f"unknown {kind} '{node.text}'{hint}"))
     problems.extend(_links(nodes))
     problems.extend(_sides(nodes))
+    problems.extend(_validated(nodes))
     problems.extend(_reach(nodes))
     return problems
 
@@ -171,11 +178,28 @@ def _links(nodes: Nodes) -> Iterator[Problem]:
             yield target.place.problem(f"an interface links two systems; from and to are both '{_text(target)}'")
 
 
-def _sides(nodes: Nodes) -> Iterator[Problem]:
-    """An audit needs two different datasets, each declared by its system when the system declares any."""
-    datasets = {
+def _datasets(nodes: Nodes) -> dict[str, Node | None]:
+    """What each system declares."""
+    return {
         _text(_entry(system, "id")): _entry(system, "datasets") for system in _items(_entry(nodes.chain, "systems"))
     }
+
+
+def _validated(nodes: Nodes) -> Iterator[Problem]:
+    """The datasets a validation reads, each declared by its system when the system declares any."""
+    datasets = _datasets(nodes)
+    for root in nodes.checks:
+        for validation in _items(_entry(root, "validations")):
+            yield from _dataset(validation, datasets)
+            own = _text(_entry(validation, "system"))
+            for rule in _items(_entry(validation, "rules")):
+                for other in (_entry(rule, "to"), _entry(rule, "lines")):
+                    yield from _dataset(other, datasets, own=own)
+
+
+def _sides(nodes: Nodes) -> Iterator[Problem]:
+    """An audit needs two different datasets, each declared by its system when the system declares any."""
+    datasets = _datasets(nodes)
     for root in nodes.checks:
         for audit in _items(_entry(root, "audits")):
             left, right = _entry(audit, "left"), _entry(audit, "right")
@@ -192,8 +216,9 @@ def _sides(nodes: Nodes) -> Iterator[Problem]:
                     yield item.place.problem(f"key field '{names[position]}' is listed twice")
 
 
-def _dataset(side: Node | None, datasets: dict[str, Node | None]) -> Iterator[Problem]:
-    system, dataset = _text(_entry(side, "system")), _entry(side, "dataset")
+def _dataset(side: Node | None, datasets: dict[str, Node | None], *, own: str = "") -> Iterator[Problem]:
+    """`own` is the system meant when none is named."""
+    system, dataset = _text(_entry(side, "system")) or own, _entry(side, "dataset")
     declared = datasets.get(system)
     if dataset and _text(dataset) and isinstance(declared, Mapping) and _text(dataset) not in declared.entries:
         hint = did_you_mean(_text(dataset), declared.entries)

@@ -34,6 +34,7 @@ from tillwatch.config.routes import Receiver as Receiver
 from tillwatch.config.routes import Route as Route
 from tillwatch.config.strict import Strict as Strict
 from tillwatch.config.strict import WithOptions as WithOptions
+from tillwatch.config.validations import Validation as Validation
 from tillwatch.config.values import Argv as Argv
 from tillwatch.config.values import Currency as Currency
 from tillwatch.config.values import Duration as Duration
@@ -73,6 +74,7 @@ class ChecksFile(Strict):
 
     probes: tuple[Probe, ...] = ()
     audits: tuple[Audit, ...] = ()
+    validations: tuple[Validation, ...] = ()
 
 
 class RoutesFile(Strict):

@@ -238,7 +238,7 @@ def _is_news(change: EpisodeChange) -> bool:
     before, after = change.before.annotations, change.episode.annotations
     if before.get("cause", "") != after.get("cause", ""):
         return True
-    return change.episode.source == "audit" and before.get("summary") != after.get("summary")
+    return change.episode.source in {"audit", "validation"} and before.get("summary") != after.get("summary")
 
 
 def _alert_entries(changes: Sequence[EpisodeChange], one_by_one: int, now: datetime) -> list[TimelineEntry]:

@@ -9,7 +9,9 @@ from tillwatch.model.labels import Labels
 
 #: Alerts that say "not available": behind a system that is down they say nothing new. Drift never folds: a wrong number
 #: stays wrong whatever is down.
-FOLDING = frozenset({"InterfaceDown", "SyncStale", "SyncLag", "AuditInconclusive", "ApplicationFailing"})
+FOLDING = frozenset(
+    {"InterfaceDown", "SyncStale", "SyncLag", "AuditInconclusive", "ValidationInconclusive", "ApplicationFailing"}
+)
 #: Alerts about a component that explain why what depends on it is not available either.
 DOWN = frozenset({"InterfaceDown", "ApplicationFailing", "CredentialsRefused", "Throttled"})
 #: From the root of the chain to its leaves: causes are looked at before their shadows.

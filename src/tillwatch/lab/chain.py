@@ -27,6 +27,7 @@ HOST_FAIL_AFTER = 5
 HOST_RECOVER_AFTER = 2
 ORDERS_AUDIT = "@every 15s"
 STOCK_AUDIT = "@every 30s"
+TILLS_VALIDATION = "@every 60s"
 #: Longer than an order needs to reach the ERP, also on a loaded machine; what is on its way is no drift.
 SETTLE = "8s"
 SYNC_STALE_AFTER = "90s"
@@ -78,6 +79,7 @@ def edits(lab: Lab) -> tuple[Edit, ...]:
         Edit(glob="probes/**/*.yaml", pattern=r"\bmax_age: \w+", replacement=f"max_age: {SYNC_STALE_AFTER}"),
         _schedule("probes/consistency/orders.yaml", ORDERS_AUDIT),
         _schedule("probes/consistency/stock.yaml", STOCK_AUDIT),
+        _schedule("probes/consistency/tills.yaml", TILLS_VALIDATION),
         Edit(glob="probes/consistency/*.yaml", pattern=r"\bsettle: \w+", replacement=f"settle: {SETTLE}", least=2),
         Edit(glob="alerts/routes.yaml", pattern=r"\bgroup_wait: \w+", replacement="group_wait: 1s"),
         Edit(glob="alerts/routes.yaml", pattern=r"\bgroup_interval: \w+", replacement="group_interval: 5s"),

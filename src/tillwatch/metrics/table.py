@@ -144,6 +144,13 @@ _AUDITS = (
     _own("tillwatch_audit_interval_seconds", _G, "Time between two scheduled runs.", "audit"),
     _own("tillwatch_audit_expected_by_timestamp_seconds", _G, "When the next success is due at the latest.", "audit"),
 )
+_RULE = ("validation", "rule", "interface", "system", "site")
+_VALIDATIONS = (
+    _own("tillwatch_validation_rows", _G, "Rows that broke a rule in the last run with an answer.", *_RULE),
+    _own("tillwatch_validation_duration_seconds", _G, "How long the last run took.", "validation"),
+    _own("tillwatch_validation_runs_total", _C, "Runs by verdict.", "validation", "verdict"),
+    _own("tillwatch_validation_last_success_timestamp_seconds", _G, "Last run that had an answer.", "validation"),
+)
 _INCIDENTS = (
     _own("tillwatch_alerts_received_total", _C, "Alerts taken in, by source and result.", "source", "result"),
     _own("tillwatch_incidents_open", _G, "Incidents that are not resolved.", "severity"),
@@ -164,4 +171,4 @@ _INCIDENTS = (
     _own("tillwatch_store_write_seconds", _H, "How long a write took, commit included."),
 )
 
-METRICS: tuple[Metric, ...] = (*_BLACKBOX, *_NODE, *_PROBES, *_LOOPS, *_AUDITS, *_INCIDENTS)
+METRICS: tuple[Metric, ...] = (*_BLACKBOX, *_NODE, *_PROBES, *_LOOPS, *_AUDITS, *_VALIDATIONS, *_INCIDENTS)

@@ -15,7 +15,7 @@ from tillwatch.config.yaml import Node, Scalar, Sequence
 from tillwatch.model.runbook import Effect
 
 #: Kinds of parameters that must name something the chain declares; never free text.
-INVENTORY = ("site", "system", "interface", "probe", "audit", "service", "offender", "channel")
+INVENTORY = ("site", "system", "interface", "probe", "audit", "validation", "service", "offender", "channel")
 TYPES = ("string", "integer", "decimal", "boolean", *INVENTORY)
 
 
@@ -46,6 +46,7 @@ class Param(Strict):
         "interface",
         "probe",
         "audit",
+        "validation",
         "service",
         "offender",
         "channel",

@@ -8,7 +8,7 @@ from typing import Any
 
 from tillwatch.config.bind import did_you_mean
 from tillwatch.config.declared import ChainConfig
-from tillwatch.config.schema import Audit, Interface, Probe, Site, System
+from tillwatch.config.schema import Audit, Interface, Probe, Site, System, Validation
 from tillwatch.model.alert import AlertState, Episode
 from tillwatch.model.incident import Component
 from tillwatch.runbook.document import INVENTORY, Param
@@ -159,6 +159,7 @@ def _items(kind: str, config: ChainConfig) -> Sequence[Any]:
         "interface": config.interfaces,
         "probe": config.probes,
         "audit": config.audits,
+        "validation": config.validations,
         "service": config.services,
         "offender": config.offenders,
         "channel": config.channels,
@@ -177,6 +178,8 @@ def _target(item: Any) -> dict[str, Any]:
         target |= {"site": item.site, "system": item.system, "interface": item.interface}
     elif isinstance(item, Audit):
         target |= {"interface": item.interface, "left": item.left.system, "right": item.right.system}
+    elif isinstance(item, Validation):
+        target |= {"system": item.system, "interface": item.interface, "dataset": item.dataset}
     elif isinstance(item, Site):
         target |= {"hours": item.hours}
     return target

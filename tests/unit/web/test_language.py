@@ -100,7 +100,7 @@ def test_every_state_of_the_model_has_a_word(prefix: str, words: type[enum.StrEn
 
 def test_every_cause_every_alert_and_every_prober_has_a_word() -> None:
     assert [cause.value for cause in Cause if cause.value and f"cause.{cause.value}" not in TEXTS] == []
-    alerts = {*ALERT_NAMES.values(), "Drift", "AuditInconclusive"}
+    alerts = {*ALERT_NAMES.values(), "Drift", "AuditInconclusive", "DataInvalid", "ValidationInconclusive"}
     assert [name for name in sorted(alerts) if f"alert.{name}" not in TEXTS] == []
     assert [kind for kind in builtin() if f"prober.{kind}" not in TEXTS] == []
 

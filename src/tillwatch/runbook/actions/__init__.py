@@ -1,6 +1,6 @@
 """Every action a runbook may name, one file a subject."""
 
-from tillwatch.runbook.actions import alert, audit, http, manual, notify, probe, process, source, sql, wait
+from tillwatch.runbook.actions import alert, audit, http, manual, notify, probe, process, source, sql, validation, wait
 from tillwatch.runbook.actions.registry import Registry
 
 REGISTRY = Registry(
@@ -21,6 +21,7 @@ REGISTRY = Registry(
         source.Repair(),
         sql.ReadSql(),
         sql.RunSql(),
+        validation.RunValidation(),
         wait.WaitFor(),
     ]
 )

@@ -26,6 +26,7 @@ from tillwatch.model.probe import ProbeResult
 from tillwatch.model.repair import RepairPlan, RepairResult
 from tillwatch.model.runbook import Effect
 from tillwatch.model.text import Text
+from tillwatch.model.validation import ValidationReport
 from tillwatch.store.db import Database
 
 #: A dry run shows this many items; the total is always complete.
@@ -90,6 +91,10 @@ class AuditRuns(Protocol):
     def run(self, audit_id: str, *, trigger: str) -> AuditReport: ...
 
 
+class ValidationRuns(Protocol):
+    def run(self, validation: str, *, trigger: str) -> ValidationReport: ...
+
+
 class Repairs(Protocol):
     def plan_repair(self, run_id: int, *, actor: str) -> RepairPlan: ...
     def get(self, plan_id: int) -> RepairPlan: ...
@@ -108,6 +113,7 @@ class ActionServices:
     clock: Clock
     probes: ProbeRuns | None = None
     audits: AuditRuns | None = None
+    validations: ValidationRuns | None = None
     repairs: Repairs | None = None
     #: Episodes of an incident, in every state.
     episodes: Callable[[Connection, int], Sequence[Episode]] | None = None

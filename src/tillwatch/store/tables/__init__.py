@@ -1,6 +1,18 @@
 """Every table of the product. Importing this package completes `metadata`; add a subject's module to the list below."""
 
-from tillwatch.store.tables import alerts, audits, incidents, links, outbox, probes, repairs, runs, silences, suspects
+from tillwatch.store.tables import (
+    alerts,
+    audits,
+    incidents,
+    links,
+    outbox,
+    probes,
+    repairs,
+    runs,
+    silences,
+    suspects,
+    validations,
+)
 from tillwatch.store.tables.base import metadata
 
 __all__ = [
@@ -15,4 +27,5 @@ __all__ = [
     "runs",
     "silences",
     "suspects",
+    "validations",
 ]

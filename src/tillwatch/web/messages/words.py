@@ -62,5 +62,7 @@ MESSAGES: Mapping[str, Text] = {
     "alert.Drift": Text("{name}: the two sides differ", "{name}：两边数据不一致"),
     "alert.SyncLag": Text("{name}: data arrives too late", "{name}：数据到达过慢"),
     "alert.AuditInconclusive": Text("{name}: the audit could not reach a verdict", "{name}：对账无法得出结论"),
+    "alert.DataInvalid": Text("{name}: rows break their rules", "{name}：有数据不合规"),
+    "alert.ValidationInconclusive": Text("{name}: the data could not be validated", "{name}：数据校验无法得出结论"),
     **{f"cause.{cause}": Text(words["en"], words["zh"]) for cause, words in CAUSES.items()},
 }

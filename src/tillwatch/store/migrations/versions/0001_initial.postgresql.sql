@@ -262,6 +262,36 @@ CREATE TABLE silences (
 
 CREATE INDEX ix_silences_ends_at ON silences (ends_at);
 
+CREATE TABLE validation_runs (
+	id BIGSERIAL NOT NULL,
+	validation VARCHAR NOT NULL,
+	trigger VARCHAR NOT NULL,
+	slot TIMESTAMP WITH TIME ZONE,
+	state VARCHAR NOT NULL,
+	owner VARCHAR NOT NULL,
+	lease_until TIMESTAMP WITH TIME ZONE,
+	started_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	finished_at TIMESTAMP WITH TIME ZONE,
+	verdict VARCHAR NOT NULL,
+	reason TEXT NOT NULL,
+	system VARCHAR NOT NULL,
+	dataset VARCHAR NOT NULL,
+	rows BIGINT NOT NULL,
+	rows_read BIGINT NOT NULL,
+	counts TEXT,
+	strategy VARCHAR NOT NULL,
+	strategy_reason TEXT,
+	bytes_read BIGINT NOT NULL,
+	seconds FLOAT NOT NULL,
+	evidence TEXT,
+	CONSTRAINT pk_validation_runs PRIMARY KEY (id),
+	CONSTRAINT uq_validation_runs_validation_slot UNIQUE (validation, slot)
+);
+
+CREATE INDEX ix_validation_runs_state_lease_until ON validation_runs (state, lease_until);
+
+CREATE INDEX ix_validation_runs_validation_id ON validation_runs (validation, id);
+
 CREATE TABLE audit_buckets (
 	audit VARCHAR NOT NULL,
 	page INTEGER NOT NULL,
@@ -417,6 +447,20 @@ CREATE TABLE timeline (
 );
 
 CREATE INDEX ix_timeline_incident_id ON timeline (incident, id);
+
+CREATE TABLE validation_findings (
+	run BIGINT NOT NULL,
+	number INTEGER NOT NULL,
+	rule VARCHAR NOT NULL,
+	key TEXT NOT NULL,
+	field VARCHAR NOT NULL,
+	value TEXT,
+	problem TEXT NOT NULL,
+	CONSTRAINT pk_validation_findings PRIMARY KEY (run, number),
+	CONSTRAINT fk_validation_findings_run FOREIGN KEY(run) REFERENCES validation_runs (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_validation_findings_run_rule_number ON validation_findings (run, rule, number);
 
 CREATE TABLE repair_attempts (
 	id BIGSERIAL NOT NULL,
