@@ -165,9 +165,7 @@ def _wire(config: ChainConfig, clock: Clock, closing: ExitStack) -> App:
         config, builtin(), sources, database=database, clock=clock, on_verdict=ingest.apply, metrics=metrics
     )
     kept = Keeping(database=database, clock=clock, metrics=metrics, owner=owner)
-    scale = Scale(chain=config.root, workers=workers_of(config))
-    audits = AuditRunner(config, sources, **kept, scale=scale, on_report=heard.audited(config, ingest, clock))
-    validations = ValidationRunner(config, sources, **kept, on_report=heard.validated(config, ingest, clock))
+    audits, validations = _audits(config, sources, ingest, kept)
     repairs = Repairs(config, sources, database=database, clock=clock)
     runbooks = RunbookDesk(
         ActionServices(
@@ -194,6 +192,7 @@ def _wire(config: ChainConfig, clock: Clock, closing: ExitStack) -> App:
         enqueue=link.enqueue,
         metrics=metrics,
     )
+    recurring = partial(maintenance.active, config.maintenance, config.chain.timezone)
     secret = links.signing_key(database, KEY, clock.now())
     return App(
         config=config,
@@ -204,11 +203,7 @@ def _wire(config: ChainConfig, clock: Clock, closing: ExitStack) -> App:
         sources=sources,
         notifiers=notifiers,
         ingest=ingest,
-        silences=Silences(
-            database,
-            clock=clock,
-            recurring=partial(maintenance.active, config.maintenance, config.chain.timezone),
-        ),
+        silences=Silences(database, clock=clock, recurring=recurring),
         desk=link.desk,
         acks=AckLinks(config, database=database, desk=link.desk, secret=secret),
         ack_secret=secret,
@@ -221,6 +216,17 @@ def _wire(config: ChainConfig, clock: Clock, closing: ExitStack) -> App:
         loops=Loops(clock=clock, metrics=metrics),
         _link=link,
         _closing=closing.pop_all(),
+    )
+
+
+def _audits(
+    config: ChainConfig, sources: Sources, ingest: Ingest, kept: Keeping
+) -> tuple[AuditRunner, ValidationRunner]:
+    """What compares two sides, and what checks one."""
+    scale, clock = Scale(chain=config.root, workers=workers_of(config)), kept["clock"]
+    return (
+        AuditRunner(config, sources, **kept, scale=scale, on_report=heard.audited(config, ingest, clock)),
+        ValidationRunner(config, sources, **kept, on_report=heard.validated(config, ingest, clock)),
     )
 
 
