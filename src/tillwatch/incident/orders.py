@@ -80,7 +80,7 @@ def on_time(incident: Incident, setting: Setting) -> Outcome:
     if held is not None and held <= now:
         reason = "every alert was ended by its own source, and nothing came back"
         return resolved(incident, setting.ever, [], now, actor=telling.SYSTEM, reason=reason)
-    if incident.state is IncidentState.RESOLVED or incident.parent is not None:
+    if incident.state is IncidentState.RESOLVED or incident.parent is not None or incident.settles_at is not None:
         return Outcome(incident=incident)
     done = Outcome(incident=incident)
     if incident.snoozed_until is not None:

@@ -11,12 +11,12 @@ def next_at(incident: Incident) -> datetime | None:
     """When time alone changes something: nothing of a resolved incident, and of a folded one only its end."""
     if incident.state is IncidentState.RESOLVED:
         return None
-    if incident.parent is not None:
+    if incident.parent is not None or incident.settles_at is not None:
+        # Nobody is called to what is over, if only it stays so.
         return incident.settles_at
     if incident.snoozed_until is not None:
-        return min(incident.snoozed_until, incident.settles_at or incident.snoozed_until)
-    due = [incident.settles_at]
-    due += [incident.acknowledged_until] if incident.state is IncidentState.ACKNOWLEDGED else []
+        return incident.snoozed_until
+    due = [incident.acknowledged_until] if incident.state is IncidentState.ACKNOWLEDGED else []
     due += [told.remind_at for told in incident.told]
     due += [climb.next_at for climb in incident.climbs]
     return min((at for at in due if at is not None), default=None)

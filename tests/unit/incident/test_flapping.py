@@ -84,3 +84,12 @@ def test_after_a_quiet_half_hour_an_end_is_believed_at_once(router: Router) -> N
     wait(router, FLAP_WINDOW)
     flap(router, 1)
     assert router.incidents()[-1].state is IncidentState.RESOLVED
+
+
+def test_nobody_is_reminded_of_what_is_over_for_now(router: Router) -> None:
+    flap(router, FLAPS)
+    held = router.incidents()[-1].id
+    before = len(router.outbox(held))
+    router.clock.advance((FLAP_HOLD - MINUTE - timedelta(seconds=1)).total_seconds())
+    router.desk.tick(router.clock.now())
+    assert len(router.outbox(held)) == before
