@@ -13,7 +13,7 @@ from tillwatch.alerting import heartbeat, mapping, wire
 from tillwatch.alerting.episodes import Effect, family, receive
 from tillwatch.alerting.leases import lapse
 from tillwatch.clock import Clock
-from tillwatch.config.schema import Webhook
+from tillwatch.config.schema import Heartbeat, Webhook
 from tillwatch.errors import StoreError
 from tillwatch.metrics import Metrics
 from tillwatch.model.alert import Alert, ChangeKind, Episode, EpisodeChange
@@ -87,6 +87,25 @@ class Ingest:
     def receive(self, alerts: Sequence[Alert], *, source: str) -> IngestReceipt:
         """Alerts that are parsed already. One transaction; returns after the commit. Raises StoreError."""
         return self._submit(wire.Parsed(alerts=tuple(alerts)), source, self._clock.now()).result()
+
+    def expect(self, declared: Sequence[Heartbeat], zone: ZoneInfo) -> None:
+        """Wait from now on for the first report of each declared job; what is waited for already keeps its time.
+
+        Jobs that are no longer declared are waited for no more. Call it at the start of a server. Raises StoreError.
+        """
+
+        def job(connection: Connection) -> None:
+            now = self._clock.now()
+            wanted = {alert.fingerprint: alert for alert in (heartbeat.awaited(one, now, zone) for one in declared)}
+            known = [one for one in store.active(connection) if heartbeat.is_job(one)]
+            gone = [one for one in known if one.fingerprint not in wanted]
+            sooner = [heartbeat.due_by(one, wanted[one.fingerprint]) for one in known if one.fingerprint in wanted]
+            store.save(connection, [heartbeat.forgotten(one, now) for one in gone] + sooner)
+            seen = {one.fingerprint for one in known}
+            fresh = [alert for fingerprint, alert in wanted.items() if fingerprint not in seen]
+            self._fold(connection, [*heartbeat.given_up(gone, now), *fresh], now)
+
+        self._database.write(job)
 
     def lapse(self) -> int:
         """Mark episodes whose source went quiet as silent. Returns how many. Call it every few seconds.

@@ -116,8 +116,9 @@ class App:
         self.run()
 
     def retire(self) -> None:
-        """End the alerts of probes that left the chain directory. Raises StoreError."""
+        """End the alerts of probes and jobs that left the chain directory, wait for new jobs. Raises StoreError."""
         self.probes.retire()
+        self.ingest.expect(self.config.heartbeats, self.config.chain.timezone)
 
     def run(self) -> None:
         """Start the loops."""

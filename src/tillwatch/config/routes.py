@@ -5,6 +5,7 @@ from typing import Annotated
 from zoneinfo import ZoneInfo
 
 from pydantic import Field as Key
+from pydantic import model_validator
 
 from tillwatch.config.strict import Strict
 from tillwatch.config.values import CronText, Duration, Every, Id, LabelName, MatcherText, Reference, Text
@@ -39,12 +40,22 @@ class Heartbeat(Strict):
 
     id: Id
     name: Text = {}
-    every: Every
+    #: How often it reports, or when it does: one of the two.
+    every: Every | None = None
+    schedule: CronText | None = None
+    #: Of the schedule; the chain's when not given.
+    zone: ZoneInfo | None = None
     #: How late it may be before it counts as missing.
     grace: Duration = timedelta(minutes=1)
     system: Reference = ""
     interface: Reference = ""
     site: Reference = ""
+
+    @model_validator(mode="after")
+    def _is_due_somehow(self) -> "Heartbeat":
+        if (self.every is None) == (self.schedule is None):
+            raise ValueError("a heartbeat has either every, for example 1h, or schedule, for example 0 2 * * *")
+        return self
 
 
 class Inhibition(Strict):

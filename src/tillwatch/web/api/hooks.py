@@ -39,7 +39,7 @@ def heartbeat(services: ServicesHere, name: Annotated[str, Path(max_length=64)])
         declared = services.config.heartbeat(name)
     except UsageError as error:
         raise NotHere(str(error)) from error
-    alert = beat(declared, services.clock.now())
+    alert = beat(declared, services.clock.now(), services.config.chain.timezone)
     services.ingest.receive([alert], source=alert.source)
     return {"heartbeat": declared.id}
 
