@@ -17,7 +17,7 @@ from tillwatch.audit import export as files
 from tillwatch.audit.reading import Progress
 from tillwatch.audit.tiers import Tier
 from tillwatch.audit.verdict import document, money
-from tillwatch.cli.context import ExitCode, emit, language, local_time, opened, options, say, table
+from tillwatch.cli.context import ExitCode, config, emit, language, local_time, opened, options, say, table
 from tillwatch.config.declared import ChainConfig
 from tillwatch.config.schema import Audit
 from tillwatch.errors import StoreError, UsageError
@@ -40,8 +40,18 @@ _EXIT = {
 
 
 @app.command("list")
-def list_audits(ctx: typer.Context) -> None:
+def list_audits(
+    ctx: typer.Context,
+    expanded: Annotated[
+        bool, typer.Option("--expanded", help="What is compared instead, with what presets and defaults fill in.")
+    ] = False,
+) -> None:
     """Every declared audit with its last run."""
+    if expanded:
+        audits = config(ctx, secrets=False).audits
+        filled = ("AUDIT", "PRESET", "KEY", "FIELDS", "VALUE", "SEVERITY")
+        emit(ctx, [_expanded(spec) for spec in audits], table(filled, [_expanded_row(spec) for spec in audits]))
+        return
     with opened(ctx) as application:
         chain: ChainConfig = application.config
         with application.database.read() as connection:
@@ -163,6 +173,26 @@ def _listed(spec: Audit, last: AuditRun | None) -> dict[str, object]:
         "value_at_risk": money(report.value_at_risk) if report else "0.00",
         "started_at": last.started_at if last else None,
     }
+
+
+def _expanded(spec: Audit) -> dict[str, object]:
+    """One element of `audit list --expanded --json`."""
+    return {
+        "audit": spec.id,
+        "preset": spec.preset,
+        "key": spec.key,
+        "fields": {name: field.model_dump(mode="json", exclude_defaults=True) for name, field in spec.fields.items()},
+        "value": spec.value,
+        "severity": spec.severity,
+    }
+
+
+def _expanded_row(spec: Audit) -> tuple[object, ...]:
+    fields = (
+        " ".join([name, *(str(value) for value in field.model_dump(mode="json", exclude_defaults=True).values())])
+        for name, field in spec.fields.items()
+    )
+    return (spec.id, spec.preset or "", ", ".join(spec.key), ", ".join(fields), spec.value, spec.severity)
 
 
 def _row(ctx: typer.Context, chain: ChainConfig, spec: Audit, last: AuditRun | None) -> tuple[object, ...]:

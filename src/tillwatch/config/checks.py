@@ -2,11 +2,11 @@
 
 from datetime import timedelta
 from decimal import Decimal
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
+from pydantic import ConfigDict, model_validator
 from pydantic import Field as Key
-from pydantic import model_validator
 
 from tillwatch.config.bind import Raw
 from tillwatch.config.strict import Strict
@@ -121,11 +121,22 @@ class Report(Strict):
     channels: Annotated[tuple[Reference, ...], Key(min_length=1)]
 
 
+def _filled_by_a_preset(schema: dict[str, Any]) -> None:
+    """A file may leave out what its preset fills in; by the time a model reads it, it is there."""
+    filled = ["key", "fields"]
+    schema["required"] = [name for name in schema["required"] if name not in filled]
+    schema["anyOf"] = [{"required": ["preset"]}, {"required": filled}]
+
+
 class Audit(Strict):
     """Two sides that must agree, row by row; the left side is the side of truth."""
 
+    model_config = ConfigDict(json_schema_extra=_filled_by_a_preset)
+
     id: Id
     name: Text = {}
+    #: Fills in key, fields, value and severity where they are not written. See docs/audits.md.
+    preset: Literal["stock", "prices", "orders", "order_lines", "members", "payments"] | None = None
     interface: Reference = ""
     left: Side
     right: Side

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel
 
-from tillwatch.config import references
+from tillwatch.config import presets, references
 from tillwatch.config.bind import bind
 from tillwatch.config.declared import ChainConfig as ChainConfig
 from tillwatch.config.schema import CalendarFile, ChainFile, ChecksFile, OncallFile, RoutesFile, StoreSpec
@@ -79,7 +79,8 @@ def load(root: Path, *, secrets: bool = True, environment: Environment[str, str]
         raise ConfigError([Problem(file=ChainFile.path, message=f"not found in '{root}'; {fix}")])
     reader = _Reader(root, secrets=secrets, environment=environment)
     chain_node = reader.node(root / ChainFile.path)
-    check_nodes = [reader.node(path) for path in reader.files("probes", "**/*.yaml", wrong_suffix=".yml")]
+    found = [reader.node(path) for path in reader.files("probes", "**/*.yaml", wrong_suffix=".yml")]
+    check_nodes = [node and presets.expand(node) for node in found]
     routes_node = reader.node(root / RoutesFile.path)
     oncall_node, calendar_node = reader.optional(OncallFile.path), reader.optional(CalendarFile.path)
     chain = reader.bound(chain_node, ChainFile)

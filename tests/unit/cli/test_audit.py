@@ -8,7 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from tests.support.audits import chain
+from tests.support.audits import chain as fake_chain
 from tests.support.repairs import OrdersBench
 from tests.unit.cli.conftest import Run, edit
 
@@ -24,7 +24,7 @@ def bench(sqlite_database: Database, clock: ManualClock, monkeypatch: pytest.Mon
     @contextmanager
     def opened(_ctx: object) -> Iterator[SimpleNamespace]:
         yield SimpleNamespace(
-            config=chain(bench.spec), database=bench.database, audits=bench.runner, repairs=bench.repairs
+            config=fake_chain(bench.spec), database=bench.database, audits=bench.runner, repairs=bench.repairs
         )
 
     for module in (audit, repair):
@@ -171,3 +171,13 @@ def test_check_names_wrong_expressions_and_repairs_at_their_place(run: Run, requ
     assert ended.code == 2
     assert "unknown key 'order_at'; did you mean 'ordered_at'?" in ended.err
     assert "the end stands where ')' is expected, opened at column 1" in ended.err
+
+
+def test_the_expanded_list_shows_what_a_preset_filled_in(chain: Path, run: Run) -> None:
+    stock = chain / "probes/consistency/stock.yaml"
+    edit(stock, "    key: [sku]\n", "    preset: stock\n")
+    listed = run("-C", chain, "audit", "list", "--expanded", "--json").document
+    [one] = [one for one in listed if one["preset"]]
+    assert (one["audit"], one["key"]) == ("stock-chaoyang", ["sku"])
+    assert one["fields"]["quantity"] == {"type": "decimal", "scale": 4}
+    assert "stock" in run("-C", chain, "audit", "list", "--expanded").out
