@@ -38,6 +38,7 @@ from tillwatch.metrics import Metrics
 from tillwatch.model.alert import EpisodeChange
 from tillwatch.model.notice import Attempt, DeliveryRecord, Notice
 from tillwatch.notify import registry as channels
+from tillwatch.notify.digest import DigestRenderer
 from tillwatch.notify.direct import Direct
 from tillwatch.notify.registry import Notifiers
 from tillwatch.notify.render import Renderer
@@ -234,12 +235,14 @@ def _audits(
 def _messages(app: App) -> OutboxWorker:
     titles = {book.id: book.head.title.text() for book in app.runbooks.books.values()}
     sign = signer(app.ack_secret)
+    renderer = Renderer(app.config, clock=app.clock, incident=incidents.document, runbook_titles=titles, sign=sign)
     return OutboxWorker(
         app.database,
         app.notifiers,
         clock=app.clock,
         owner=app.owner,
-        render=Renderer(app.config, clock=app.clock, incident=incidents.document, runbook_titles=titles, sign=sign),
+        render=renderer,
+        digest=DigestRenderer(renderer),
         metrics=app.metrics,
         jitter=random.SystemRandom().random,
         on_result=app._link.delivered,

@@ -1,12 +1,15 @@
 """Numbers that are counted from the store, not as things happen: what waits for people, what is refused."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from tillwatch.clock import Clock
 from tillwatch.config.declared import ChainConfig
 from tillwatch.metrics import Metrics
-from tillwatch.store import breakers, proofs, runs
+from tillwatch.store import breakers, channels, proofs, queues, runs
 from tillwatch.store.db import Database
+
+#: What was given up longer ago than this has been seen, or does not matter.
+DEAD_FOR = timedelta(days=7)
 
 
 def read_successfully(metrics: Metrics, clock: Clock) -> None:
@@ -20,6 +23,8 @@ def show(database: Database, config: ChainConfig, metrics: Metrics, now: datetim
     with database.read() as connection:
         waiting = runs.waiting(connection)
         verified = proofs.oldest_verified(connection)
+        gates = channels.gates(connection)
+        waiting_for = queues.queues(connection, now, dead_since=now - DEAD_FOR)
         refused = {breaker.system for breaker in breakers.list_open(connection)}
     for state, count in waiting.items():
         metrics.set("tillwatch_runbook_runs_waiting", count, state=state.value)
@@ -30,3 +35,8 @@ def show(database: Database, config: ChainConfig, metrics: Metrics, now: datetim
         if audit.id in verified:
             seconds = (now - verified[audit.id]).total_seconds()
             metrics.set("tillwatch_audit_oldest_verified_seconds", seconds, audit=audit.id)
+    for channel in config.channels:
+        gate, queue = gates.get(channel.id), waiting_for.get(channel.id, queues.Queue())
+        metrics.set("tillwatch_channel_open", gate is not None and gate.opened_at is not None, channel=channel.id)
+        metrics.set("tillwatch_channel_waiting", queue.waiting, channel=channel.id)
+        metrics.set("tillwatch_dead_letters", queue.dead, channel=channel.id)

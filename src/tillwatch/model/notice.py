@@ -93,6 +93,8 @@ class DeliveryRecord:
     receiver: str
     channel: str
     person: str = ""
+    #: 0 leaves first.
+    priority: int = 1
     state: DeliveryState
     created_at: datetime
     not_before: datetime

@@ -19,7 +19,7 @@ from tillwatch.config.bind import Secret
 from tillwatch.config.schema import Duration, Strict
 from tillwatch.errors import DeliveryError
 from tillwatch.model.text import language_of
-from tillwatch.notify.base import REPEAT_MARK, Delivery, Message, Result, scrub
+from tillwatch.notify.base import REPEAT_MARK, Delivery, Message, Result, Unlimited, scrub
 
 #: Services whose answer Apprise 2.2 does not read: HTTP 200 with an error code inside counts as success there.
 ANSWER_NOT_READ = frozenset({"wecombot", "dingtalk", "feishu", "lark", "schan"})
@@ -72,7 +72,7 @@ def _instantiate(url: str, *, timeout_seconds: float) -> apprise.NotifyBase | No
     return apprise.Apprise.instantiate(str(url), asset=asset, suppress_exceptions=True)
 
 
-class AppriseNotifier:
+class AppriseNotifier(Unlimited):
     """One Apprise URL. The object lives as long as the channel, so that Apprise's own throttle works."""
 
     kind: ClassVar[str] = "apprise"

@@ -8,13 +8,7 @@ MAX_SECONDS = 300.0
 _DOUBLINGS_MAX = 16
 
 
-def backoff(attempt: int, jitter: float, *, retry_after_seconds: float | None = None) -> timedelta:
-    """Before try `attempt` + 1: 5 s, 10 s, 20 s … 300 s, of which the upper half is spread by `jitter` in [0, 1).
-
-    A provider's Retry-After is never undercut; the spread then comes on top, so that senders do not return together.
-    """
+def backoff(attempt: int, jitter: float) -> timedelta:
+    """Before try `attempt` + 1: 5 s, 10 s, 20 s … 300 s, of which the upper half is spread by `jitter` in [0, 1)."""
     ceiling = min(MAX_SECONDS, FIRST_SECONDS * 2 ** min(max(attempt - 1, 0), _DOUBLINGS_MAX))
-    seconds = ceiling / 2 + ceiling / 2 * jitter
-    if retry_after_seconds is not None and seconds < retry_after_seconds:
-        seconds = retry_after_seconds + FIRST_SECONDS * jitter
-    return timedelta(seconds=seconds)
+    return timedelta(seconds=ceiling / 2 + ceiling / 2 * jitter)

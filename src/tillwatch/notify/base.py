@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Protocol
 
 from pydantic import BaseModel
 
+from tillwatch.model.channel import Allowance
 from tillwatch.model.notice import NoticeKind
 
 #: What a provider said is kept for the log, not archived.
@@ -114,6 +115,14 @@ class Delivery:
     seconds: float = 0.0
 
 
+class Unlimited:
+    """For channels whose service names no limit."""
+
+    @property
+    def allowance(self) -> Allowance | None:
+        return None
+
+
 class Notifier(Protocol):
     """One configured channel. Threads never share one: the worker sends one message of a channel at a time."""
 
@@ -122,6 +131,11 @@ class Notifier(Protocol):
     #: How often a message whose fate is unknown may be sent again, marked as a possible repeat. A receiver that
     #: recognises the key may see it often; a person should see it twice at most.
     repeats_when_unknown: ClassVar[int]
+
+    @property
+    def allowance(self) -> Allowance | None:
+        """How much its service takes; None when it names no limit."""
+        ...
 
     def send(self, message: Message, *, key: str) -> Delivery:
         """Send once, within the channel's own timeout. Raises DeliveryError when it certainly did not arrive."""

@@ -23,7 +23,7 @@ from tillwatch.config.bind import Secret
 from tillwatch.config.schema import Duration, Strict
 from tillwatch.errors import DeliveryError
 from tillwatch.model.text import language_of
-from tillwatch.notify.base import REPEAT_MARK, Delivery, Message, Result, scrub
+from tillwatch.notify.base import REPEAT_MARK, Delivery, Message, Result, Unlimited, scrub
 
 #: Subjects are read in lists; the whole title stands in the body.
 MAX_SUBJECT_CHARACTERS = 200
@@ -53,7 +53,7 @@ class EmailOptions(Strict):
     timeout: Annotated[Duration, Key(ge=timedelta(seconds=1), le=timedelta(seconds=60))] = timedelta(seconds=20)
 
 
-class Email:
+class Email(Unlimited):
     """One mail account; a connection per message."""
 
     kind: ClassVar[str] = "email"

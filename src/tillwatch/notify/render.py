@@ -94,7 +94,7 @@ class Renderer:
 
     def __call__(self, connection: Connection, record: DeliveryRecord) -> Message:
         """The worded message of one outbox row, in the language of its channel."""
-        locale = self._locale(record.channel)
+        locale = self.locale(record.channel)
         if record.kind is NoticeKind.MESSAGE:
             return self._plain(record, locale, self._document(connection, record))
         document = self._incident(connection, record.incident or 0)
@@ -106,7 +106,7 @@ class Renderer:
             channel=record.channel,
             receiver=record.receiver,
             person=self._called(record.person, locale),
-            mentions=self._mentions(record),
+            mentions=self.mentions(record),
             locale=locale,
             title=title,
             body=body,
@@ -119,6 +119,21 @@ class Renderer:
             at=self._clock.now(),
         )
 
+    @property
+    def chain(self) -> str:
+        return self._config.chain.id
+
+    def now(self) -> datetime:
+        return self._clock.now()
+
+    def view(self, connection: Connection, record: DeliveryRecord, locale: str) -> Mapping[str, Any]:
+        """What there is to say about the incident of a message."""
+        return self._view(record, self._incident(connection, record.incident or 0), locale)
+
+    def plain_title(self, record: DeliveryRecord, locale: str) -> str:
+        """The first line of a text of its own."""
+        return pick(record.text, locale, record.key).partition("\n")[0]
+
     def _document(self, connection: Connection, record: DeliveryRecord) -> Mapping[str, Any] | None:
         return None if record.incident is None else self._incident(connection, record.incident)
 
@@ -126,13 +141,13 @@ class Renderer:
         known = next((one for one in self._config.people if one.id == person), None)
         return pick(known.name, locale, known.id) if known else person
 
-    def _mentions(self, record: DeliveryRecord) -> tuple[str, ...]:
+    def mentions(self, record: DeliveryRecord) -> tuple[str, ...]:
         """How the person meant is called on a channel of this kind; nothing when no address is declared."""
         kind = next((one.kind for one in self._config.channels if one.id == record.channel), "")
         address = next((one.addresses.get(kind) for one in self._config.people if one.id == record.person), None)
         return (address,) if address else ()
 
-    def _locale(self, channel: str) -> str:
+    def locale(self, channel: str) -> str:
         spec = next((one for one in self._config.channels if one.id == channel), None)
         return (spec.locale if spec else None) or self._config.chain.locale
 
@@ -144,12 +159,12 @@ class Renderer:
             channel=record.channel,
             receiver=record.receiver,
             person=self._called(record.person, locale),
-            mentions=self._mentions(record),
+            mentions=self.mentions(record),
             locale=locale,
             title=title[:MAX_TITLE_CHARACTERS],
             body=body.strip()[:MAX_BODY_CHARACTERS],
             severity=str(document["severity"]) if document else "",
-            url=self._url(f"/incidents/{record.incident}") if record.incident is not None else "",
+            url=self.url(f"/incidents/{record.incident}") if record.incident is not None else "",
             incident=_sendable(document) if document else None,
             chain=self._config.chain.id,
             at=self._clock.now(),
@@ -185,8 +200,8 @@ class Renderer:
             "value_at_risk": f"{self._config.chain.currency} {at_risk}" if at_risk else "",
             "alerts": alerts[:MAX_ALERTS_NAMED],
             "alerts_more": max(0, len(alerts) - MAX_ALERTS_NAMED),
-            "url": self._url(f"/incidents/{document['incident']}"),
-            "ack_url": self._url(f"/ack/{token}") if token else "",
+            "url": self.url(f"/incidents/{document['incident']}"),
+            "ack_url": self.url(f"/ack/{token}") if token else "",
             "acknowledge": words["acknowledge"],
             "runbooks": self._links(document.get("runbooks", ()), locale),
         }
@@ -233,13 +248,13 @@ class Renderer:
             Link(
                 id=str(link["id"]),
                 title=pick(self._runbook_titles.get(str(link["id"]), {}), locale, str(link["id"])),
-                url=self._url(str(link["url"])),
+                url=self.url(str(link["url"])),
                 params={str(name): str(value) for name, value in dict(link.get("params") or {}).items()},
             )
             for link in runbooks
         ]
 
-    def _url(self, path: str) -> str:
+    def url(self, path: str) -> str:
         return path if path.startswith(("http://", "https://")) else self._config.listen.base_url + path
 
     def _local(self, instant: datetime | None) -> str:

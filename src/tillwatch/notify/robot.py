@@ -14,6 +14,7 @@ from pydantic import Field as Key
 from tillwatch.clock import Clock
 from tillwatch.config.schema import Duration, Strict
 from tillwatch.errors import DeliveryError
+from tillwatch.model.channel import Allowance
 from tillwatch.model.notice import NoticeKind
 from tillwatch.model.text import language_of
 from tillwatch.notify.base import REPEAT_MARK, Delivery, Message, Result
@@ -21,6 +22,8 @@ from tillwatch.notify.exchange import Exchange
 
 #: After "too many messages" the services count by the minute; asking sooner only counts again.
 RATE_LIMITED_SECONDS = 60.0
+#: What all three services take from one robot; more is refused, and refusals may prolong the wait.
+MESSAGES_A_MINUTE = 20
 
 _MORE = {"en": "… {n} more lines", "zh": "……另有 {n} 行"}
 #: Characters that would turn text into links, mentions or headings in the services' markdown, which has no escapes.
@@ -54,6 +57,8 @@ class RobotOptions(Strict):
 
     url: Annotated[str, AfterValidator(_https)]
     timeout: Annotated[Duration, Key(ge=timedelta(seconds=1), le=timedelta(seconds=60))] = timedelta(seconds=10)
+    #: What the service takes in a minute; of more, one digest is made. The services' own limit by default.
+    per_minute: Annotated[int, Key(ge=2, le=10_000)] = MESSAGES_A_MINUTE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +86,7 @@ class Robot(abc.ABC):
     def __init__(self, options: RobotOptions, *, clock: Clock, secrets: Sequence[str], limit_bytes: int) -> None:
         """`limit_bytes` is for the text and the names it calls, in UTF-8."""
         self._address = options.url
+        self._allowance = Allowance.within(options.per_minute)
         self._clock = clock
         self._limit_bytes = limit_bytes
         self._exchange = Exchange(clock=clock, timeout_seconds=options.timeout.total_seconds(), secrets=secrets)
@@ -96,6 +102,10 @@ class Robot(abc.ABC):
     def calling(self, message: Message) -> str:  # noqa: ARG002 - some services call people outside the text
         """What stands behind the text so that people are called by name."""
         return ""
+
+    @property
+    def allowance(self) -> Allowance | None:
+        return self._allowance
 
     def describe(self) -> str:
         return f"{self.kind} at {self._address.partition('://')[2]}"

@@ -20,7 +20,7 @@ from pydantic import Field as Key
 from tillwatch.clock import Clock
 from tillwatch.config.bind import Secret
 from tillwatch.config.schema import Duration, Strict
-from tillwatch.notify.base import Delivery, Message, Result
+from tillwatch.notify.base import Delivery, Message, Result, Unlimited
 from tillwatch.notify.exchange import Exchange
 
 DOCUMENT_VERSION = "1"
@@ -53,7 +53,7 @@ class WebhookOptions(Strict):
     timeout: Annotated[Duration, Key(ge=timedelta(seconds=1), le=timedelta(seconds=60))] = timedelta(seconds=10)
 
 
-class Webhook:
+class Webhook(Unlimited):
     """Posts the document. Redirects are not followed: a moved receiver is a configuration error, not a detour."""
 
     kind: ClassVar[str] = "webhook"

@@ -3,8 +3,9 @@
 import json
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
@@ -13,9 +14,12 @@ from sqlalchemy import Connection
 from tillwatch.clock import Clock
 from tillwatch.errors import DeliveryError, StoreError, UsageError
 from tillwatch.metrics import Metrics
+from tillwatch.model.channel import Allowance
 from tillwatch.model.notice import Attempt, DeliveryRecord, DeliveryState
 from tillwatch.notify.backoff import backoff
 from tillwatch.notify.base import Delivery, Message, Notifier, Result, scrub
+from tillwatch.notify.gate import pause_of
+from tillwatch.notify.traffic import Load, Traffic
 from tillwatch.store import outbox
 from tillwatch.store.db import Database
 from tillwatch.store.types import dumps
@@ -26,9 +30,6 @@ LEASE = timedelta(seconds=60)
 SEND_MARGIN = timedelta(seconds=35)
 #: Older news is no news; the log then says `expired`.
 MAX_AGE = timedelta(hours=24)
-#: Messages of one channel taken at once; they leave one after the other.
-PER_CHANNEL = 5
-CLAIM_LIMIT = 100
 #: Channels that send at the same time; a hanging one holds only its own thread.
 THREADS_MAX = 16
 POLL_SECONDS = 0.5
@@ -38,6 +39,10 @@ _WRITE_AGAIN_SECONDS = 1.0
 _log = logging.getLogger(__name__)
 
 Render = Callable[[Connection, DeliveryRecord], Message]
+#: One message that stands for several of one channel.
+Digest = Callable[[Connection, Sequence[DeliveryRecord]], Message]
+#: What a channel said, or that the message certainly did not arrive.
+Outcome = Delivery | DeliveryError
 #: Told of every message's end, in the transaction that writes it; for the incident's timeline.
 OnResult = Callable[[Connection, DeliveryRecord, Attempt], None]
 
@@ -72,6 +77,7 @@ class OutboxWorker:
         jitter: Callable[[], float],
         on_result: OnResult | None = None,
         bell: threading.Event | None = None,
+        digest: Digest | None = None,
     ) -> None:
         self._database = database
         #: Rung when something is due at once, so that nobody waits for the next round.
@@ -83,6 +89,8 @@ class OutboxWorker:
         self._metrics = metrics
         self._jitter = jitter
         self._on_result = on_result
+        self._digest = digest
+        self._traffic = Traffic(owner, lease=LEASE, allowance=self._allowance)
         self._pool = ThreadPoolExecutor(THREADS_MAX, thread_name_prefix="notify")
         self._lanes: dict[str, Future[int]] = {}
         self._gauges_at: float | None = None
@@ -97,19 +105,13 @@ class OutboxWorker:
         """Claim what is due, one thread per channel; channels still at work are left alone. Returns how many."""
         self._reap()
         busy = set(self._lanes)
-        claimed = self._database.write(
-            lambda connection: outbox.claim(
-                connection, self._owner, now, LEASE, CLAIM_LIMIT, busy=busy, per_channel=PER_CHANNEL
-            )
-        )
-        groups: dict[str, list[DeliveryRecord]] = {}
-        for record in claimed:
-            groups.setdefault(record.channel, []).append(record)
-        for channel, records in groups.items():
-            self._lanes[channel] = lane = self._pool.submit(self._lane, records)
+        digests = self._digest is not None
+        loads = self._database.write(lambda connection: self._traffic.take(connection, now, busy, digests=digests))
+        for load in loads:
+            self._lanes[load.channel] = lane = self._pool.submit(self._lane, load)
             # What came for the channel meanwhile need not wait for the next round.
             lane.add_done_callback(lambda _: self._bell.set())
-        return len(claimed)
+        return sum(len(load.records) for load in loads)
 
     def loop(self, stop: threading.Event) -> None:
         """Until `stop`: dispatch, look at the gauges, wait a moment. A store that is away is waited for."""
@@ -139,45 +141,92 @@ class OutboxWorker:
         done = [channel for channel, lane in self._lanes.items() if lane.done()]
         return sum(self._lanes.pop(channel).result() for channel in done)
 
-    def _lane(self, records: list[DeliveryRecord]) -> int:
-        for record in records:
+    def _allowance(self, channel: str) -> Allowance | None:
+        try:
+            return self._notifiers.get(channel).allowance
+        except UsageError:
+            # It is gone; its messages are ended, not sent.
+            return None
+
+    def _lane(self, load: Load) -> int:
+        groups = [load.records] if load.digest else [(record,) for record in load.records]
+        for position, records in enumerate(groups):
             try:
-                self._handle(record)
+                if not self._handle(records):
+                    # The service wants a pause, or does not work: sending on would only make it worse.
+                    self._release([record for group in groups[position + 1 :] for record in group])
+                    break
             except StoreError as error:
-                # The row keeps its lease and is taken again when that ends, marked as a possible repeat.
-                _log.warning("outbox: message %d: its result could not be stored: %s", record.id, error)
+                # The rows keep their lease and are taken again when that ends, marked as a possible repeat.
+                _log.warning("outbox: message %d: its result could not be stored: %s", records[0].id, error)
             except Exception:
-                _log.exception("outbox: message %d failed", record.id)
-        return len(records)
+                _log.exception("outbox: message %d failed", records[0].id)
+        return len(load.records)
 
-    def _handle(self, record: DeliveryRecord) -> None:
-        """One claimed message.
+    def _handle(self, records: Sequence[DeliveryRecord]) -> bool:
+        """Claimed messages that leave as one: mostly one, several as a digest.
 
-        1. Give it back when too little of the lease is left, end it when it is too old or its channel is gone.
-        2. Word it, once ever.
-        3. Write down that it is being sent, and the wording; stop here when the claim was lost meanwhile.
+        1. Give back what has too little of its lease left, end what is too old or has no channel any more.
+        2. Word a message once ever; a digest is worded anew each time, since other messages may be in it.
+        3. Write down that it is being sent, and the wording; leave out what was lost to another worker meanwhile.
         4. Send it, and write down what the channel said.
+
+        False when the channel should get nothing more now.
         """
+        ready = [(record, notifier) for record in records if (notifier := self._ready(record)) is not None]
+        if len(ready) > 1:
+            return self._send_together([record for record, _ in ready], ready[0][1])
+        go_on = True
+        for record, notifier in ready:
+            document = self._document(record)
+            if document is not None and self._begun(record, document):
+                message = Message.read(document, possible_repeat=record.possible_repeat)
+                go_on = self._send([record], notifier, message, key=record.key)
+        return go_on
+
+    def _release(self, records: Sequence[DeliveryRecord]) -> None:
+        self._database.write(lambda connection: [outbox.release(connection, record) for record in records])
+
+    def _begun(self, record: DeliveryRecord, document: Mapping[str, Any]) -> bool:
+        return self._database.write(lambda connection: outbox.begin(connection, record, document))
+
+    def _ready(self, record: DeliveryRecord) -> Notifier | None:
         now = self._clock.now()
         if record.lease_until is None or record.lease_until - now < SEND_MARGIN:
             self._database.write(lambda connection: outbox.release(connection, record))
-            return
+            return None
         if now - record.created_at > MAX_AGE:
             hours = MAX_AGE.total_seconds() / 3600
             detail = f"not delivered within {hours:g} h; last: {record.detail or 'never tried'}"
             self._end(record, DeliveryState.REJECTED, "expired", detail)
-            return
+            return None
         try:
             notifier = self._notifiers.get(record.channel)
         except UsageError as error:
             self._end(record, DeliveryState.REJECTED, "no_channel", str(error))
-            return
+            return None
         if record.unknown_results > notifier.repeats_when_unknown:
             self._end(record, DeliveryState.UNKNOWN, record.code or "worker_lost", "in doubt once too often to repeat")
-            return
-        document = self._document(record)
-        if document is not None and self._database.write(lambda c: outbox.begin(c, record, document)):
-            self._send(record, notifier, Message.read(document, possible_repeat=record.possible_repeat))
+            return None
+        return notifier
+
+    def _send_together(self, records: Sequence[DeliveryRecord], notifier: Notifier) -> bool:
+        assert self._digest is not None
+        try:
+            with self._database.read() as connection:
+                message = self._digest(connection, records)
+        except StoreError:
+            raise
+        except Exception:
+            # Without a digest there is room for one message; the others wait for more.
+            _log.exception("outbox: channel %s: no digest of %d messages", records[0].channel, len(records))
+            self._release(records[1:])
+            return self._handle(records[:1])
+        begun = self._database.write(lambda connection: [one for one in records if outbox.begin(connection, one)])
+        if not begun:
+            return True
+        in_doubt = any(record.possible_repeat for record in begun)
+        return self._send(begun, notifier, replace(message, possible_repeat=in_doubt), key=message.key)
 
     def _document(self, record: DeliveryRecord) -> Mapping[str, Any] | None:
         """The stored wording, or a new one; None when it cannot be worded now, which is then written down."""
@@ -191,49 +240,67 @@ class OutboxWorker:
         except Exception as error:
             _log.exception("outbox: message %d cannot be worded", record.id)
             failure = DeliveryError(f"{type(error).__name__}: {error}", retryable=True, code="wording")
-            self._failed(record, failure, 0.0)
+            self._failed(record, failure)
             return None
         return _exact(message)
 
-    def _send(self, record: DeliveryRecord, notifier: Notifier, message: Message) -> None:
+    def _send(self, records: Sequence[DeliveryRecord], notifier: Notifier, message: Message, *, key: str) -> bool:
+        """Send what stands for `records`; what comes of it is written down for each of them and for the channel.
+
+        False when the channel should get nothing more now.
+        """
         started = self._clock.monotonic()
+        outcome: Outcome
         try:
-            delivery = notifier.send(message, key=record.key)
+            outcome = notifier.send(message, key=key)
         except DeliveryError as error:
-            self._failed(record, error, self._clock.monotonic() - started)
-            return
+            outcome = error
         except Exception as error:
             # A defect in a notifier: nobody knows how far it came.
-            _log.exception("outbox: channel %s: the notifier failed", record.channel)
+            _log.exception("outbox: channel %s: the notifier failed", message.channel)
             detail = scrub(f"{type(error).__name__} in the notifier; see the server's log", ())
-            seconds = self._clock.monotonic() - started
-            delivery = Delivery(result=Result.UNKNOWN, code="defect", detail=detail, seconds=seconds)
-        self._answered(record, notifier, delivery)
+            outcome = Delivery(result=Result.UNKNOWN, code="defect", detail=detail)
+        seconds = outcome.seconds if isinstance(outcome, Delivery) else 0.0
+        seconds = seconds or self._clock.monotonic() - started
+        note = f"in one digest of {len(records)} messages; " if len(records) > 1 else ""
+        attempts = [self._attempted(record, outcome, seconds, note) for record in records]
 
-    def _answered(self, record: DeliveryRecord, notifier: Notifier, delivery: Delivery) -> None:
-        attempt = self._attempt(record, delivery.result.value, delivery.code, delivery.detail, delivery.seconds)
-        if delivery.result is Result.UNKNOWN and record.unknown_results < notifier.repeats_when_unknown:
+        def job(connection: Connection) -> bool:
+            for record, attempt in zip(records, attempts, strict=True):
+                self._consequence(connection, record, notifier, attempt, outcome)
+            return self._traffic.settled(connection, message.channel, attempts[0], outcome)
+
+        return self._store(records[0], job)
+
+    def _attempted(self, record: DeliveryRecord, outcome: Outcome, seconds: float, note: str) -> Attempt:
+        if isinstance(outcome, Delivery):
+            return self._attempt(record, outcome.result.value, outcome.code, note + outcome.detail, seconds)
+        result = "retry" if outcome.retryable else "rejected"
+        return self._attempt(record, result, outcome.code, note + str(outcome), seconds)
+
+    def _consequence(
+        self, connection: Connection, record: DeliveryRecord, notifier: Notifier, attempt: Attempt, outcome: Outcome
+    ) -> bool:
+        """Another try later, or the end."""
+        if isinstance(outcome, DeliveryError):
+            if not outcome.retryable:
+                return self._final(connection, record, attempt, outbox.rejected)
+            wait = pause_of(outcome, self._jitter()) or backoff(attempt.number, self._jitter())
+            return outbox.retry(connection, record, attempt, self._owner, attempt.at + wait, in_doubt=False)
+        if outcome.result is Result.UNKNOWN and record.unknown_results < notifier.repeats_when_unknown:
             at = attempt.at + backoff(attempt.number, self._jitter())
-            self._store(
-                record,
-                lambda connection: outbox.retry(connection, record, attempt, self._owner, at, in_doubt=True),
-            )
-            return
+            return outbox.retry(connection, record, attempt, self._owner, at, in_doubt=True)
         settle = {
             Result.DELIVERED: outbox.delivered,
             Result.REJECTED: outbox.rejected,
             Result.UNKNOWN: outbox.unknown,
-        }[delivery.result]
-        self._store(record, lambda connection: self._final(connection, record, attempt, settle))
+        }[outcome.result]
+        return self._final(connection, record, attempt, settle)
 
-    def _failed(self, record: DeliveryRecord, error: DeliveryError, seconds: float) -> None:
-        """It certainly did not arrive: try again later, or never."""
-        result = "retry" if error.retryable else "rejected"
-        attempt = self._attempt(record, result, error.code, str(error), seconds)
-        if not error.retryable:
-            self._store(record, lambda connection: self._final(connection, record, attempt, outbox.rejected))
-            return
-        at = attempt.at + backoff(attempt.number, self._jitter(), retry_after_seconds=error.retry_after_seconds)
+    def _failed(self, record: DeliveryRecord, error: DeliveryError) -> None:
+        """It could not be worded, which is not the channel's fault: try again later."""
+        attempt = self._attempt(record, "retry", error.code, str(error), 0.0)
+        at = attempt.at + backoff(attempt.number, self._jitter())
         self._store(
             record, lambda connection: outbox.retry(connection, record, attempt, self._owner, at, in_doubt=False)
         )
@@ -275,18 +342,16 @@ class OutboxWorker:
             possible_repeat=record.possible_repeat,
         )
 
-    def _store(self, record: DeliveryRecord, job: Callable[[Connection], bool]) -> None:
+    def _store(self, record: DeliveryRecord, job: Callable[[Connection], bool]) -> bool:
         """Write a result, trying again while the lease lasts: a lost result is a repeated message."""
         while True:
             try:
-                self._database.write(job)
+                return self._database.write(job)
             except StoreError:
                 again = self._clock.now() + timedelta(seconds=_WRITE_AGAIN_SECONDS)
                 if record.lease_until is None or again >= record.lease_until:
                     raise
                 self._clock.sleep(_WRITE_AGAIN_SECONDS)
-            else:
-                return
 
     def _gauges(self) -> None:
         monotonic = self._clock.monotonic()

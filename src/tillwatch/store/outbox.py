@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, and_, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, and_, func, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from tillwatch.model.notice import Attempt, DeliveryRecord, DeliveryState, Notice, NoticeKind
@@ -70,8 +70,9 @@ def claim(
     *,
     busy: Collection[str] = (),
     per_channel: int = 1,
+    room: Mapping[str, int] | None = None,
 ) -> list[DeliveryRecord]:
-    """Take up to `limit` due messages, at most `per_channel` of one channel, none of the `busy` channels.
+    """Take up to `limit` due messages, at most `per_channel` (or its `room`) of one channel, none of the `busy` ones.
 
     What is more urgent is taken first. Messages about one incident leave a channel in the order they were written:
     nobody reads "resolved" before "opened". A row whose lease ran out is taken again, as a possible repeat when its
@@ -81,32 +82,38 @@ def claim(
     taken: dict[str, int] = {}
     claimed: list[DeliveryRecord] = []
     for row in connection.execute(_due(now, busy, dialect=connection.dialect.name)).mappings():
-        if taken.get(row["channel"], 0) >= per_channel:
+        channel = row["channel"]
+        if taken.get(channel, 0) >= (room or {}).get(channel, per_channel):
             continue
-        orphaned = row["state"] == DeliveryState.SENDING.value and row["begun"]
-        changed = connection.execute(
-            update(outbox)
-            .where(outbox.c.id == row["id"], outbox.c.epoch == row["epoch"], outbox.c.state == row["state"])
-            .values(
-                state=DeliveryState.SENDING.value,
-                lease_owner=owner,
-                lease_until=now + lease,
-                epoch=row["epoch"] + 1,
-                begun=False,
-                touched_at=now,
-                possible_repeat=row["possible_repeat"] or orphaned,
-                attempts=row["attempts"] + (1 if orphaned else 0),
-                unknown_results=row["unknown_results"] + (1 if orphaned else 0),
-            )
-        )
-        if changed.rowcount == 1:
-            if orphaned:
-                _record(connection, row["id"], _lost(row, now), row["lease_owner"])
-            taken[row["channel"]] = taken.get(row["channel"], 0) + 1
+        if take(connection, row, owner, now, lease):
+            taken[channel] = taken.get(channel, 0) + 1
             claimed.append(get(connection, row["id"]))
         if len(claimed) >= limit:
             break
     return claimed
+
+
+def take(connection: Connection, row: RowMapping, owner: str, now: datetime, lease: timedelta) -> bool:
+    """Put a row that was just read under a lease. False when somebody else was faster."""
+    orphaned = row["state"] == DeliveryState.SENDING.value and row["begun"]
+    changed = connection.execute(
+        update(outbox)
+        .where(outbox.c.id == row["id"], outbox.c.epoch == row["epoch"], outbox.c.state == row["state"])
+        .values(
+            state=DeliveryState.SENDING.value,
+            lease_owner=owner,
+            lease_until=now + lease,
+            epoch=row["epoch"] + 1,
+            begun=False,
+            touched_at=now,
+            possible_repeat=row["possible_repeat"] or orphaned,
+            attempts=row["attempts"] + (1 if orphaned else 0),
+            unknown_results=row["unknown_results"] + (1 if orphaned else 0),
+        )
+    )
+    if changed.rowcount == 1 and orphaned:
+        _record(connection, row["id"], _lost(row, now), row["lease_owner"])
+    return changed.rowcount == 1
 
 
 def _due(now: datetime, busy: Collection[str], *, dialect: str) -> Select[Any]:
@@ -121,14 +128,9 @@ def _due(now: datetime, busy: Collection[str], *, dialect: str) -> Select[Any]:
         )
         .exists()
     )
-    due = or_(
-        and_(outbox.c.state.in_(_OPEN), outbox.c.touched_at > now),
-        and_(outbox.c.state == DeliveryState.PENDING.value, outbox.c.not_before <= now),
-        and_(outbox.c.state == DeliveryState.SENDING.value, outbox.c.lease_until <= now),
-    )
     query = (
         select(outbox)
-        .where(due, ~blocked)
+        .where(is_due(now), ~blocked)
         .order_by(outbox.c.priority, outbox.c.not_before, outbox.c.id)
         .limit(MAX_CANDIDATES)
     )
@@ -137,9 +139,22 @@ def _due(now: datetime, busy: Collection[str], *, dialect: str) -> Select[Any]:
     return query.with_for_update(skip_locked=True, of=outbox) if dialect == "postgresql" else query
 
 
-def begin(connection: Connection, record: DeliveryRecord, payload: Mapping[str, object]) -> bool:
-    """Write down, just before it is sent, what is sent. False when the claim is no longer ours: then it must not be."""
-    return _settle(connection, record, payload=dict(payload), begun=True)
+def is_due(now: datetime) -> ColumnElement[bool]:
+    """Waiting and its time has come, orphaned by its worker, or written by a clock that has gone back since."""
+    return or_(
+        and_(outbox.c.state.in_(_OPEN), outbox.c.touched_at > now),
+        and_(outbox.c.state == DeliveryState.PENDING.value, outbox.c.not_before <= now),
+        and_(outbox.c.state == DeliveryState.SENDING.value, outbox.c.lease_until <= now),
+    )
+
+
+def begin(connection: Connection, record: DeliveryRecord, payload: Mapping[str, object] | None = None) -> bool:
+    """Write down, just before it is sent, what is sent. False when the claim is no longer ours: then it must not be.
+
+    Without a `payload` the wording stays as it is: the message leaves as one of several in a digest.
+    """
+    wording = {} if payload is None else {"payload": dict(payload)}
+    return _settle(connection, record, begun=True, **wording)
 
 
 def delivered(connection: Connection, record: DeliveryRecord, attempt: Attempt, owner: str) -> bool:
@@ -333,6 +348,7 @@ def _delivery(row: RowMapping, log: tuple[Attempt, ...]) -> DeliveryRecord:
         receiver=row["receiver"],
         person=row["person"],
         channel=row["channel"],
+        priority=row["priority"],
         state=DeliveryState(row["state"]),
         created_at=row["created_at"],
         not_before=row["not_before"],

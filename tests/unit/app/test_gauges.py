@@ -1,11 +1,19 @@
 """What is counted from the store and shown on /metrics."""
 
+from dataclasses import replace
+from datetime import timedelta
+
+from sqlalchemy import Connection
 from tests.support.audits import FakeSource, FakeSources, chain, stock_audit
 
 from tillwatch.app import gauges
 from tillwatch.audit.runner import AuditRunner
 from tillwatch.clock import ManualClock
+from tillwatch.config.schema import Channel
 from tillwatch.metrics import Metrics
+from tillwatch.model.channel import Gate
+from tillwatch.model.notice import DeliveryState, Notice, NoticeKind
+from tillwatch.store import channels, outbox
 from tillwatch.store.breakers import StoredBreaker
 from tillwatch.store.db import Database
 
@@ -39,3 +47,25 @@ def test_an_audit_says_how_long_ago_all_of_it_was_looked_at_once_it_was_proven(
     clock.jump(90)
     gauges.show(database, config, metrics, clock.now())
     assert metrics.value("tillwatch_audit_oldest_verified_seconds", audit="stock") == 90
+
+
+def test_a_channel_that_was_left_alone_shows_with_what_waits_for_it(database: Database, clock: ManualClock) -> None:
+    metrics, config, now = Metrics(), replace(chain(), channels=(Channel(id="ops", kind="webhook"),)), clock.now()
+    notice = Notice(kind=NoticeKind.OPENED, incident=1, version=1, receiver="ops", channels=("ops",), not_before=now)
+
+    def names() -> list[float | None]:
+        gauges.show(database, config, metrics, clock.now())
+        shown = ("tillwatch_channel_open", "tillwatch_channel_waiting", "tillwatch_dead_letters")
+        return [metrics.value(name, channel="ops") for name in shown]
+
+    assert names() == [0, 0, 0]
+    database.write(lambda connection: outbox.enqueue(connection, notice, now))
+    database.write(lambda connection: channels.save(connection, Gate(channel="ops", failures=3, opened_at=now)))
+    assert names() == [1, 1, 0]
+
+    def give_up(connection: Connection) -> None:
+        [record] = outbox.claim(connection, "w", now, timedelta(minutes=1), 1)
+        outbox.close(connection, record, now, DeliveryState.REJECTED, "expired", "too old")
+
+    database.write(give_up)
+    assert names() == [1, 0, 1]

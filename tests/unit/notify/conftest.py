@@ -1,7 +1,7 @@
 """An outbox worker with channels that answer as they are told."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import ClassVar
 
@@ -13,9 +13,11 @@ from tillwatch.clock import ManualClock, SystemClock
 from tillwatch.config.schema import Strict
 from tillwatch.errors import DeliveryError, UsageError
 from tillwatch.metrics import Metrics
+from tillwatch.model.channel import Allowance, Gate
 from tillwatch.model.notice import Attempt, DeliveryRecord, Notice, NoticeKind
 from tillwatch.notify.base import Delivery, Message, Result
 from tillwatch.notify.worker import OutboxWorker
+from tillwatch.store import channels as stored_channels
 from tillwatch.store import outbox
 from tillwatch.store.db import Database
 
@@ -35,6 +37,7 @@ class FakeNotifier:
     answers: list[object] = field(default_factory=lambda: [DELIVERED])
     sent: list[Message] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
+    allowance: Allowance | None = None
 
     def send(self, message: Message, *, key: str) -> Delivery:
         self.sent.append(message)
@@ -85,6 +88,7 @@ class Desk:
             metrics=self.metrics,
             jitter=lambda: 0.0,
             on_result=on_result,
+            digest=self._digest,
         )
         self.workers.append(worker)
         return worker
@@ -114,6 +118,19 @@ class Desk:
             body="",
             at=self.clock.now(),
         )
+
+    def _digest(self, connection: Connection, records: Sequence[DeliveryRecord]) -> Message:
+        message = self._render(connection, records[0])
+        return replace(message, title=f"digest of {len(records)}", key=f"digest:{records[0].key}")
+
+    def gate(self, channel: str = "ops") -> Gate:
+        with self.database.read() as connection:
+            return stored_channels.gate(connection, channel)
+
+    def states(self, channel: str = "ops") -> list[str]:
+        """Of everything ever written for one channel, in order."""
+        with self.database.read() as connection:
+            return [one.state.value for one in reversed(outbox.latest(connection, 10_000)) if one.channel == channel]
 
 
 @pytest.fixture

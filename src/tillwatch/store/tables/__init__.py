@@ -3,6 +3,7 @@
 from tillwatch.store.tables import (
     alerts,
     audits,
+    channels,
     incidents,
     links,
     outbox,
@@ -18,6 +19,7 @@ from tillwatch.store.tables.base import metadata
 __all__ = [
     "alerts",
     "audits",
+    "channels",
     "incidents",
     "links",
     "metadata",

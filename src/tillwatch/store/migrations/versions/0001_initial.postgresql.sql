@@ -79,6 +79,23 @@ CREATE TABLE breakers (
 	CONSTRAINT pk_breakers PRIMARY KEY (system)
 );
 
+CREATE TABLE channel_gates (
+	channel VARCHAR NOT NULL,
+	tokens FLOAT NOT NULL,
+	counted_at TIMESTAMP WITH TIME ZONE,
+	paused_until TIMESTAMP WITH TIME ZONE,
+	failures INTEGER NOT NULL,
+	opened_at TIMESTAMP WITH TIME ZONE,
+	probe_at TIMESTAMP WITH TIME ZONE,
+	last_at TIMESTAMP WITH TIME ZONE,
+	last_result VARCHAR NOT NULL,
+	last_code VARCHAR NOT NULL,
+	last_detail TEXT NOT NULL,
+	last_seconds FLOAT NOT NULL,
+	last_success_at TIMESTAMP WITH TIME ZONE,
+	CONSTRAINT pk_channel_gates PRIMARY KEY (channel)
+);
+
 CREATE TABLE incidents (
 	id BIGSERIAL NOT NULL,
 	component VARCHAR NOT NULL,

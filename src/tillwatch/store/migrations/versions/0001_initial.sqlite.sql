@@ -78,6 +78,23 @@ CREATE TABLE breakers (
 	CONSTRAINT pk_breakers PRIMARY KEY (system)
 );
 
+CREATE TABLE channel_gates (
+	channel VARCHAR NOT NULL,
+	tokens FLOAT NOT NULL,
+	counted_at VARCHAR(27),
+	paused_until VARCHAR(27),
+	failures INTEGER NOT NULL,
+	opened_at VARCHAR(27),
+	probe_at VARCHAR(27),
+	last_at VARCHAR(27),
+	last_result VARCHAR NOT NULL,
+	last_code VARCHAR NOT NULL,
+	last_detail TEXT NOT NULL,
+	last_seconds FLOAT NOT NULL,
+	last_success_at VARCHAR(27),
+	CONSTRAINT pk_channel_gates PRIMARY KEY (channel)
+);
+
 CREATE TABLE incidents (
 	id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
 	component VARCHAR NOT NULL,
