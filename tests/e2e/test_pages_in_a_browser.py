@@ -32,6 +32,7 @@ PAGES = {
     "run": "/runs/1",
     "needs-human": "/runs/2",
     "deliveries": "/deliveries",
+    "channels": "/channels",
     "oncall": "/oncall",
     "oncall-statistics": "/oncall/statistics",
     "silences": "/silences",

@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import pytest
 
+from tests.support.web_channels import statuses
 from tests.support.web_world import World
 from tillwatch.clock import ManualClock
 from tillwatch.config.load import load, pack_root
@@ -78,6 +79,7 @@ def night_world(clock: ManualClock) -> World:
     _yesterday(world, now)
     _runs(world, now)
     _month(world, now)
+    world.channels = statuses(now)
     return world
 
 

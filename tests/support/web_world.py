@@ -20,9 +20,11 @@ from tillwatch.incident.statistics import Statistics, statistics
 from tillwatch.model.alert import Alert, Episode
 from tillwatch.model.audit import AuditReport, Difference, DifferenceKind, SignOff
 from tillwatch.model.incident import Incident, IncidentState, TimelineEntry
-from tillwatch.model.notice import DeliveryRecord
+from tillwatch.model.notice import DeliveryRecord, DeliveryState
 from tillwatch.model.probe import ProbeResult, ProbeState
 from tillwatch.model.runbook import Run
+from tillwatch.notify.base import Delivery, Result
+from tillwatch.notify.desk import ChannelStatus
 from tillwatch.runbook.cards import DryRun, RunbookCard
 from tillwatch.store.links import Use
 from tillwatch.store.silences import Silence, SilenceState
@@ -45,6 +47,8 @@ class World:
     sent: list[DeliveryRecord] = field(default_factory=list)
     #: What acknowledge links lead to, by token.
     links: dict[str, Opened] = field(default_factory=dict)
+    channels: list[ChannelStatus] = field(default_factory=list)
+    tested: Delivery = field(default_factory=lambda: Delivery(result=Result.DELIVERED, code="0", detail="ok"))
     reports: dict[int, AuditReport] = field(default_factory=dict)
     signed: list[SignOff] = field(default_factory=list)
     cards: dict[str, RunbookCard] = field(default_factory=dict)
@@ -73,6 +77,7 @@ class World:
             silences=_Silences(self),
             desk=_Desk(self),
             acks=_Acks(self),
+            channels=_Channels(self),
             audits=_Audits(self),
             probes=_Probes(self),
             runbooks=_Runbooks(self),
@@ -302,6 +307,22 @@ class _Acks(_Part):
         used = replace(found, state=AckState.USED, incident=incident, used=Use(at=now, actor=actor))
         self.world.links[token] = used
         return replace(used, done=True)
+
+
+class _Channels(_Part):
+    def listed(self) -> Sequence[ChannelStatus]:
+        self.world.ask()
+        return self.world.channels
+
+    def dead_letters(self, limit: int) -> Sequence[DeliveryRecord]:
+        dead = (DeliveryState.REJECTED, DeliveryState.UNKNOWN)
+        return [one for one in reversed(self.world.sent) if one.state in dead][:limit]
+
+    def test(self, id: str) -> Delivery:
+        if id not in {one.id for one in self.world.config.channels}:
+            raise UsageError(f"there is no channel '{id}'")
+        self.world.order("test channel", id)
+        return self.world.tested
 
 
 class _Audits(_Part):

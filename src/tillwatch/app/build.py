@@ -38,6 +38,7 @@ from tillwatch.metrics import Metrics
 from tillwatch.model.alert import EpisodeChange
 from tillwatch.model.notice import Attempt, DeliveryRecord, Notice
 from tillwatch.notify import registry as channels
+from tillwatch.notify.desk import ChannelDesk
 from tillwatch.notify.digest import DigestRenderer
 from tillwatch.notify.direct import Direct
 from tillwatch.notify.registry import Notifiers
@@ -104,6 +105,7 @@ class App:
             silences=self.silences,
             desk=self.desk,
             acks=self.acks,
+            channels=ChannelDesk(self.config, self.notifiers, database=self.database, clock=self.clock),
             audits=self.audits,
             probes=self.probes,
             runbooks=self.runbooks,

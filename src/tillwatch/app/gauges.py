@@ -1,15 +1,13 @@
 """Numbers that are counted from the store, not as things happen: what waits for people, what is refused."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from tillwatch.clock import Clock
 from tillwatch.config.declared import ChainConfig
 from tillwatch.metrics import Metrics
+from tillwatch.notify.desk import DEAD_FOR
 from tillwatch.store import breakers, channels, proofs, queues, runs
 from tillwatch.store.db import Database
-
-#: What was given up longer ago than this has been seen, or does not matter.
-DEAD_FOR = timedelta(days=7)
 
 
 def read_successfully(metrics: Metrics, clock: Clock) -> None:

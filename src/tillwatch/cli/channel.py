@@ -8,23 +8,11 @@ from rich.console import Console
 
 from tillwatch.cli.context import ExitCode, config, emit, language, table
 from tillwatch.clock import SystemClock
-from tillwatch.config.declared import ChainConfig
-from tillwatch.config.schema import Channel
-from tillwatch.errors import DeliveryError
-from tillwatch.model.notice import NoticeKind
 from tillwatch.model.text import pick
-from tillwatch.notify import registry
-from tillwatch.notify.base import Delivery, Message, Result
+from tillwatch.notify import registry, trial
+from tillwatch.notify.base import Delivery, Result
 
 app = typer.Typer(help="Ways to reach people.", no_args_is_help=True)
-
-_TEST = {
-    "zh": ("tillwatch 测试消息", "这是从「{chain}」发出的测试消息，不需要处理。收到它说明渠道「{channel}」可用。"),
-    "en": (
-        "tillwatch test",
-        "A test from {chain}; nothing needs doing. If you read it, channel {channel} works.",
-    ),
-}
 
 
 @app.command("list")
@@ -58,13 +46,9 @@ def test(ctx: typer.Context, channel: Annotated[str, typer.Argument(help="The ch
     spec = chain.channel(channel)
     clock = SystemClock()
     notifiers = registry.build(chain, clock=clock, only=(channel,))
-    message = _test_message(chain, spec, clock, nonce=secrets.token_hex(4))
-    started = clock.monotonic()
+    text = trial.message(chain, spec, clock.now(), nonce=secrets.token_hex(4))
     try:
-        delivery = notifiers.get(channel).send(message, key=message.key)
-    except DeliveryError as error:
-        seconds = clock.monotonic() - started
-        delivery = Delivery(result=Result.REJECTED, code=error.code, detail=str(error), seconds=seconds)
+        delivery, _ = trial.send(notifiers.get(channel), text, clock=clock)
     finally:
         notifiers.close()
     document = {
@@ -82,22 +66,3 @@ def test(ctx: typer.Context, channel: Annotated[str, typer.Argument(help="The ch
 def _render(console: Console, channel: str, delivery: Delivery) -> None:
     line = f"{channel}: {delivery.result} ({delivery.code}) in {delivery.seconds:.2f} s"
     console.print(f"{line}: {delivery.detail}" if delivery.detail else line, markup=False)
-
-
-def _test_message(chain: ChainConfig, channel: Channel, clock: SystemClock, *, nonce: str) -> Message:
-    locale = channel.locale or chain.chain.locale
-    title, body = _TEST["zh" if locale.startswith("zh") else "en"]
-    return Message(
-        key=f"test:{nonce}:{channel.id}",
-        kind=NoticeKind.MESSAGE,
-        channel=channel.id,
-        receiver="",
-        locale=locale,
-        title=title,
-        body=body.format(
-            chain=pick(chain.chain.name, locale, chain.chain.id), channel=pick(channel.name, locale, channel.id)
-        ),
-        severity="info",
-        chain=chain.chain.id,
-        at=clock.now(),
-    )

@@ -84,20 +84,6 @@ class Traffic:
                 channels.save(connection, after)
         return [load for load in loads if load.records]
 
-    def settled(
-        self, connection: Connection, channel: str, attempt: Attempt, outcome: Delivery | DeliveryError
-    ) -> bool:
-        """What an answer makes of the channel: whether it may get the next message now.
-
-        When it works again, nothing waits any longer.
-        """
-        before = channels.gate(connection, channel)
-        after = gates.remembered(gates.after(before, gates.heard(outcome), attempt.at), attempt)
-        channels.save(connection, after)
-        if before.opened_at is not None and after.opened_at is None:
-            queues.hurry(connection, channel, attempt.at)
-        return gates.standing(after, attempt.at) is Standing.CLOSED
-
     def _fresh(self, channel: str) -> int:
         allowance = self._allowance(channel)
         return gates.UNLIMITED if allowance is None else allowance.burst
@@ -122,3 +108,16 @@ def _grouped(records: Collection[DeliveryRecord]) -> list[Load]:
     for record in records:
         by_channel.setdefault(record.channel, []).append(record)
     return [Load(channel=name, records=tuple(several)) for name, several in by_channel.items()]
+
+
+def settle(connection: Connection, channel: str, attempt: Attempt, outcome: Delivery | DeliveryError) -> bool:
+    """What an answer makes of its channel: whether that may get the next message now.
+
+    When it works again, nothing waits any longer.
+    """
+    before = channels.gate(connection, channel)
+    after = gates.remembered(gates.after(before, gates.heard(outcome), attempt.at), attempt)
+    channels.save(connection, after)
+    if before.opened_at is not None and after.opened_at is None:
+        queues.hurry(connection, channel, attempt.at)
+    return gates.standing(after, attempt.at) is Standing.CLOSED

@@ -19,7 +19,7 @@ from tillwatch.model.notice import Attempt, DeliveryRecord, DeliveryState
 from tillwatch.notify.backoff import backoff
 from tillwatch.notify.base import Delivery, Message, Notifier, Result, scrub
 from tillwatch.notify.gate import pause_of
-from tillwatch.notify.traffic import Load, Traffic
+from tillwatch.notify.traffic import Load, Traffic, settle
 from tillwatch.store import outbox
 from tillwatch.store.db import Database
 from tillwatch.store.types import dumps
@@ -268,7 +268,7 @@ class OutboxWorker:
         def job(connection: Connection) -> bool:
             for record, attempt in zip(records, attempts, strict=True):
                 self._consequence(connection, record, notifier, attempt, outcome)
-            return self._traffic.settled(connection, message.channel, attempts[0], outcome)
+            return settle(connection, message.channel, attempts[0], outcome)
 
         return self._store(records[0], job)
 

@@ -11,6 +11,7 @@ from tillwatch.web import errors_shown
 from tillwatch.web.api import (
     alertmanager,
     audits,
+    channels,
     hooks,
     incidents,
     oncall,
@@ -25,6 +26,7 @@ from tillwatch.web.intake import Intake
 from tillwatch.web.live import Pulse
 from tillwatch.web.pages import ack as ack_pages
 from tillwatch.web.pages import audits as audit_pages
+from tillwatch.web.pages import channels as channel_pages
 from tillwatch.web.pages import deliveries as delivery_pages
 from tillwatch.web.pages import frame as frame_pages
 from tillwatch.web.pages import incidents as incident_pages
@@ -38,7 +40,7 @@ from tillwatch.web.render import Pages
 from tillwatch.web.security import Guard, Policy, is_loopback
 from tillwatch.web.services import Services
 
-API = (overview, probes, incidents, oncall, audits, runbooks, alertmanager, silences, hooks, operations)
+API = (overview, probes, incidents, oncall, audits, runbooks, alertmanager, silences, channels, hooks, operations)
 PAGES = (
     overview_pages,
     incident_pages,
@@ -49,6 +51,7 @@ PAGES = (
     probe_pages,
     silence_pages,
     delivery_pages,
+    channel_pages,
     ack_pages,
     frame_pages,
 )

@@ -26,6 +26,8 @@ from tillwatch.model.incident import Incident, TimelineEntry
 from tillwatch.model.notice import DeliveryRecord
 from tillwatch.model.probe import ProbeResult, ProbeState
 from tillwatch.model.runbook import Run
+from tillwatch.notify.base import Delivery
+from tillwatch.notify.desk import ChannelStatus
 from tillwatch.runbook.cards import DryRun, RunbookCard
 from tillwatch.store.silences import Silence
 
@@ -99,6 +101,14 @@ class AckLinks(Protocol):
 
     def open(self, token: str, now: datetime) -> Opened: ...
     def acknowledge(self, token: str, *, seen: int, name: str, now: datetime) -> Opened: ...
+
+
+class Channels(Protocol):
+    """Ways to reach people. `test` raises UsageError for a channel that is not declared."""
+
+    def listed(self) -> Sequence[ChannelStatus]: ...
+    def dead_letters(self, limit: int) -> Sequence[DeliveryRecord]: ...
+    def test(self, id: str) -> Delivery: ...
 
 
 class Audits(Protocol):
@@ -179,6 +189,7 @@ class Services:
     silences: Silences
     desk: IncidentDesk
     acks: AckLinks
+    channels: Channels
     audits: Audits
     probes: Probes
     runbooks: Runbooks

@@ -38,6 +38,7 @@ PAGES = (
     "/probes/erp-api",
     "/probes/hq-server-host",
     "/deliveries",
+    "/channels",
     "/oncall",
     "/oncall/statistics",
     "/oncall/statistics?days=7",

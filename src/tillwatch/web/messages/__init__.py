@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from tillwatch.web.messages import (
     ack,
     audits,
+    channels,
     errors,
     frame,
     incidents,
@@ -18,7 +19,21 @@ from tillwatch.web.messages import (
 )
 from tillwatch.web.messages.text import Text
 
-TABLES = (ack, audits, errors, frame, incidents, oncall, overview, probes, runbooks, silences, timeline, words)
+TABLES = (
+    ack,
+    audits,
+    channels,
+    errors,
+    frame,
+    incidents,
+    oncall,
+    overview,
+    probes,
+    runbooks,
+    silences,
+    timeline,
+    words,
+)
 
 
 def merged() -> Mapping[str, Text]:
