@@ -38,8 +38,8 @@ class Person(Strict):
     vendor: bool = False
     #: The channels that reach this person, best first.
     channels: tuple[Reference, ...] = ()
-    #: How a channel calls this person, by kind of channel: wecom_bot the user id, dingtalk the mobile number,
-    #: feishu the open id, email the address.
+    #: How a channel calls this person, by kind of channel: wecom_bot and wecom_app the user id, dingtalk the mobile
+    #: number, feishu the open id, email the address.
     addresses: dict[Annotated[str, Key(min_length=1, max_length=32)], Annotated[str, Key(min_length=1)]] = {}
 
 

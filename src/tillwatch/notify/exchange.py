@@ -1,6 +1,7 @@
 """One HTTP exchange with a channel's service: what certainly did not arrive, what may have, and what was answered."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -56,8 +57,15 @@ class Exchange:
 
         Raises DeliveryError when the message certainly did not arrive, or was refused in a way that may pass.
         """
+        return self._exchanged(self._client.build_request("POST", url, content=content, headers=dict(headers)), started)
+
+    def get(self, url: str, *, started: float) -> Answer | Delivery:
+        """As `post`, for a question that may be asked twice."""
+        return self._exchanged(self._client.build_request("GET", url), started)
+
+    def _exchanged(self, request: httpx.Request, started: float) -> Answer | Delivery:
         try:
-            with self._client.stream("POST", url, content=content, headers=dict(headers)) as response:
+            with closing(self._client.send(request, stream=True)) as response:
                 body = self._read(response, started)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError) as error:
             raise DeliveryError(self.say(f"cannot connect: {error}"), retryable=True, code="connect") from error

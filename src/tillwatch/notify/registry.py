@@ -16,12 +16,14 @@ from tillwatch.notify.dingtalk import Dingtalk, DingtalkOptions
 from tillwatch.notify.email import Email, EmailOptions
 from tillwatch.notify.feishu import Feishu, FeishuOptions
 from tillwatch.notify.webhook import Webhook, WebhookOptions
+from tillwatch.notify.wecom_app import WecomApp, WecomAppOptions
 from tillwatch.notify.wecom_bot import WecomBot, WecomBotOptions
 
 _KINDS: dict[str, tuple[type[BaseModel], Callable[[Any, Clock], Notifier]]] = {
     Webhook.kind: (WebhookOptions, lambda options, clock: Webhook(options, clock=clock)),
     AppriseNotifier.kind: (AppriseOptions, lambda options, clock: AppriseNotifier(options, clock=clock)),
     WecomBot.kind: (WecomBotOptions, lambda options, clock: WecomBot(options, clock=clock)),
+    WecomApp.kind: (WecomAppOptions, lambda options, clock: WecomApp(options, clock=clock)),
     Dingtalk.kind: (DingtalkOptions, lambda options, clock: Dingtalk(options, clock=clock)),
     Feishu.kind: (FeishuOptions, lambda options, clock: Feishu(options, clock=clock)),
     Email.kind: (EmailOptions, lambda options, clock: Email(options, clock=clock)),

@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import orjson
 from pydantic import AfterValidator, BaseModel
@@ -126,25 +126,34 @@ class Robot(abc.ABC):
             return self._exchange.delivery(Result.REJECTED, str(answer.status), words, started)
         return self._judge(answer.body, started)
 
+    def judged(self, found: Mapping[str, Any], delivery: Delivery) -> Delivery:  # noqa: ARG002 - most say no more
+        """What the rest of an answer makes of a code that was read."""
+        return delivery
+
     def _judge(self, body: str, started: float) -> Delivery:
-        try:
-            document = orjson.loads(body)
-        except orjson.JSONDecodeError:
-            document = None
-        found = document if isinstance(document, dict) else {}
+        found = as_document(body)
         code = next((found[name] for name in self.codes if isinstance(found.get(name), int)), None)
         if code is None:
             # It took the request and said something else: whether the message stands in the chat, nobody can tell.
             return self._exchange.delivery(Result.UNKNOWN, "no code", body, started)
         words = str(found.get(self.words, ""))
         if code == 0:
-            return self._exchange.delivery(Result.DELIVERED, "0", words, started)
+            return self.judged(found, self._exchange.delivery(Result.DELIVERED, "0", words, started))
         if code in self.rate_limited | self.busy:
             wait = RATE_LIMITED_SECONDS if code in self.rate_limited else None
             raise DeliveryError(
                 self._exchange.say(f"{code}: {words}"), retryable=True, code=str(code), retry_after_seconds=wait
             )
         return self._exchange.delivery(Result.REJECTED, str(code), words, started)
+
+
+def as_document(body: str) -> Mapping[str, Any]:
+    """An answer's JSON object; empty for anything else."""
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return {}
+    return document if isinstance(document, dict) else {}
 
 
 def body_of(message: Message, limit_bytes: int) -> str:
