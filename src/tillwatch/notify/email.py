@@ -41,13 +41,15 @@ class Security(enum.StrEnum):
 
 
 class EmailOptions(Strict):
-    """`sender` and `to` are bare addresses. Certificates are verified."""
+    """`sender` and `to` are bare addresses. Certificates are verified, always."""
 
     host: Annotated[str, Key(min_length=1)]
     port: Annotated[int, Key(ge=1, le=65_535)] = 587
     security: Security = Security.STARTTLS
     user: str = ""
     password: Secret = Secret("")
+    #: The authority that signed the server's certificate, when the system does not know it.
+    ca_file: str = ""
     sender: Address
     to: Annotated[tuple[Address, ...], Key(min_length=1)]
     timeout: Annotated[Duration, Key(ge=timedelta(seconds=1), le=timedelta(seconds=60))] = timedelta(seconds=20)
@@ -129,7 +131,7 @@ class Email(Unlimited):
     def _connect(self, started: float) -> smtplib.SMTP:
         options, seconds = self._options, self._options.timeout.total_seconds()
         if options.security is Security.TLS:
-            context = ssl.create_default_context()
+            context = self._context()
             smtp: smtplib.SMTP = smtplib.SMTP_SSL(options.host, options.port, timeout=seconds, context=context)
         else:
             smtp = smtplib.SMTP(options.host, options.port, timeout=seconds)
@@ -137,7 +139,7 @@ class Email(Unlimited):
             self._hurry(smtp, started)
             smtp.ehlo_or_helo_if_needed()
             if options.security is Security.STARTTLS:
-                smtp.starttls(context=ssl.create_default_context())
+                smtp.starttls(context=self._context())
                 smtp.ehlo()
             if options.user:
                 if options.security is Security.NONE:
@@ -147,6 +149,15 @@ class Email(Unlimited):
             smtp.close()
             raise
         return smtp
+
+    def _context(self) -> ssl.SSLContext:
+        """Raises DeliveryError when `ca_file` cannot be used: it may be put right while the message waits."""
+        try:
+            return ssl.create_default_context(cafile=self._options.ca_file or None)
+        except OSError as error:
+            raise DeliveryError(
+                f"ca_file {self._options.ca_file} cannot be used: {error}", retryable=True, code="tls"
+            ) from error
 
     def _hurry(self, smtp: smtplib.SMTP, started: float) -> None:
         """What is left of the timeout is all that the next answers may take."""
