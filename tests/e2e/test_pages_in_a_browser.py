@@ -33,6 +33,8 @@ PAGES = {
     "needs-human": "/runs/2",
     "deliveries": "/deliveries",
     "channels": "/channels",
+    "acknowledge": "/ack/anybody",
+    "acknowledge-for": "/ack/named",
     "oncall": "/oncall",
     "oncall-statistics": "/oncall/statistics",
     "silences": "/silences",
@@ -141,6 +143,21 @@ def test_an_incident_is_acknowledged_without_a_script(
     page.get_by_role("button", name="Acknowledge").click()
     expect(page.get_by_text("Acknowledged. The others can see that you are on it.")).to_be_visible()
     assert night.orders == [("acknowledge", 3, "王芳")]
+
+
+def test_the_link_of_a_message_acknowledges_without_a_script_and_with_a_thumb(
+    browser: Open, served: Callable[[World], str], night: World
+) -> None:
+    page = browser(java_script_enabled=False, viewport=PHONE).new_page()
+    page.goto(served(night) + "/ack/named?lang=zh-CN")
+    button = page.get_by_role("button")
+    box = button.bounding_box()
+    assert box is not None
+    assert box["height"] >= 48
+    assert box["y"] + box["height"] <= PHONE["height"]
+    button.click()
+    expect(page.get_by_text("李娜 已于")).to_be_visible()
+    assert night.orders == [("acknowledge by link", 3, "李娜")]
 
 
 def test_a_run_is_approved_without_a_script(browser: Open, served: Callable[[World], str], night: World) -> None:

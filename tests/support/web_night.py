@@ -11,6 +11,7 @@ from tests.support.web_world import World
 from tillwatch.clock import ManualClock
 from tillwatch.config.load import load, pack_root
 from tillwatch.errors import Cause
+from tillwatch.incident.acks import AckState, Opened
 from tillwatch.model.alert import AlertState, Episode
 from tillwatch.model.audit import AuditReport, Difference, DifferenceKind, SideReport, Verdict
 from tillwatch.model.incident import (
@@ -80,7 +81,13 @@ def night_world(clock: ManualClock) -> World:
     _runs(world, now)
     _month(world, now)
     world.channels = statuses(now)
+    world.links = {"named": _link(world, "李娜"), "anybody": _link(world, "")}
     return world
+
+
+def _link(world: World, person: str) -> Opened:
+    end = world.clock.now() + timedelta(hours=24)
+    return Opened(state=AckState.READY, incident=world.known[3], person=person, channel="ops", expires_at=end)
 
 
 def _month(world: World, now: datetime) -> None:
