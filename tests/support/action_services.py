@@ -20,6 +20,7 @@ from tillwatch.model.audit import AuditReport, DifferenceKind, SideReport, Verdi
 from tillwatch.model.notice import Notice
 from tillwatch.model.probe import Outcome, ProbeResult
 from tillwatch.model.repair import RepairAction, RepairItem, RepairPlan, RepairResult, RepairStatus
+from tillwatch.model.validation import ValidationReport, ValidationVerdict
 from tillwatch.runbook.actions import REGISTRY
 from tillwatch.runbook.actions.base import ActionContext, ActionServices
 from tillwatch.store.db import Database
@@ -54,6 +55,8 @@ probes:
 audits:
   - {id: orders, interface: orders, left: {system: till, dataset: o}, right: {system: erp, dataset: o}, key: [ref],
      fields: {amount: {type: decimal, scale: 2}}, schedule: "*/15 * * * *"}
+validations:
+  - {id: lines, system: till, dataset: o, key: [ref], rules: [{rule: required, field: ref}], schedule: "0 3 * * *"}
 """
 ROUTES = """
 route: {receiver: ops, group_wait: 1s, group_interval: 1s, repeat_interval: 1h}
@@ -153,6 +156,25 @@ def item(number: int, action: RepairAction = RepairAction.CREATE) -> RepairItem:
 
 
 @dataclass
+class FakeValidations:
+    """Every run is clean; remembers what was asked."""
+
+    fakes: Fakes
+
+    def run(self, validation: str, *, trigger: str) -> ValidationReport:
+        self.fakes.calls.append(("validation", validation, trigger))
+        return ValidationReport(
+            run=3,
+            validation=validation,
+            verdict=ValidationVerdict.CLEAN,
+            reason="as told",
+            system="till",
+            dataset="o",
+            started_at=self.fakes.clock.now(),
+        )
+
+
+@dataclass
 class Kit:
     folder: Path
     config: ChainConfig
@@ -198,6 +220,7 @@ def kit(tmp_path: Path, sqlite_database: Database, clock: ManualClock) -> Kit:
         clock=clock,
         probes=fakes,
         audits=fakes,
+        validations=FakeValidations(fakes),
         repairs=fakes,
         episodes=lambda _connection, _incident: (),
         enqueue=fakes.enqueue,

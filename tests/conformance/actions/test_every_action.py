@@ -37,6 +37,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "source.replay": {"plan": "1", "digest": DIGEST},
     "sql.read": {"statement": "count"},
     "sql.run": {"statement": "zero", "params": {"sku": "0001"}},
+    "validation.run": {"validation": "lines"},
     "wait.for": {"duration": "5s"},
 }
 CALLED = [name for name in REGISTRY if not REGISTRY[name].by_people]
