@@ -162,3 +162,51 @@ def test_groups_hold_every_alert_under_its_receiver(url: str) -> None:
 
 def test_clients_that_ask_for_the_version_are_answered(url: str) -> None:
     assert "alertmanager_build_info{" in httpx.get(f"{url}/metrics", timeout=10).text
+
+
+ASKED: list[tuple[str, str, dict[str, str], int]] = [
+    ("GET", "/alerts", {"filter": 'bad"('}, 400),
+    ("GET", "/alerts", {"filter": 'a=~"("'}, 400),
+    ("GET", "/alerts", {"filter": ""}, 400),
+    ("GET", "/alerts", {"filter": "a"}, 400),
+    ("GET", "/alerts", {"filter": '{a="b"}'}, 400),
+    ("GET", "/alerts", {"filter": 'a="b",c="d"'}, 400),
+    ("GET", "/alerts", {"receiver": "("}, 400),
+    ("GET", "/alerts", {"active": "False", "unknown": "1"}, 200),
+    ("GET", "/alerts/groups", {"filter": 'bad"('}, 400),
+    ("GET", "/alerts/groups", {"receiver": "("}, 400),
+    ("GET", "/silences", {"filter": 'a=~"("'}, 400),
+    ("GET", "/silence/not-a-uuid", {}, 422),
+    ("DELETE", "/silence/not-a-uuid", {}, 422),
+    ("GET", "/silence/6A3B5F0E-1111-4222-8333-444455556666", {}, 404),
+    ("GET", "/silence/6a3b5f0e111142228333444455556666", {}, 404),
+    ("PUT", "/alerts", {}, 405),
+    ("GET", "/nothing", {}, 404),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "parameters", "status"), ASKED)
+def test_a_question_is_answered_with_the_same_status(
+    url: str, method: str, path: str, parameters: dict[str, str], status: int
+) -> None:
+    answer = httpx.request(method, f"{url}/api/v2{path}", params=parameters, timeout=10)
+    assert answer.status_code == status, answer.text
+
+
+@pytest.mark.parametrize("body", [b"{}", b'"x"', b'[{"labels":{}}]', b'[{"labels":{"a":"b"},"startsAt":"yesterday"}]'])
+def test_a_body_of_which_nothing_is_usable_is_refused_by_both(url: str, body: bytes) -> None:
+    headers = {"content-type": "application/json"}
+    answer = httpx.post(f"{url}/api/v2/alerts", content=body, headers=headers, timeout=10)
+    assert answer.status_code == 400, answer.text
+
+
+def test_a_receiver_is_asked_for_by_a_regular_expression_that_matches_the_whole_name(url: str) -> None:
+    amtool(url, "alert", "add", "Received", "story=receiver")
+    (name,) = {one["name"] for one in httpx.get(f"{url}/api/v2/receivers", timeout=10).json()} or {"ops"}
+    for path in ("alerts", "alerts/groups"):
+
+        def found(receiver: str, path: str = path) -> int:
+            parameters = {"receiver": receiver, "filter": 'story="receiver"'}
+            return len(httpx.get(f"{url}/api/v2/{path}", params=parameters, timeout=10).json())
+
+        assert [found(name), found(f"{name[0]}.*|nobody"), found(name[0]), found("nobody")] == [1, 1, 0, 0]

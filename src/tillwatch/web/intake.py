@@ -9,17 +9,29 @@ from collections.abc import Callable
 from http import HTTPStatus
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from tillwatch.alerting.ingest import IngestReceipt
 from tillwatch.errors import TillwatchError
 from tillwatch.web.services import Ingest
 
 PATH = "/api/v2/alerts"
 #: How many items of the batch were set aside.
 QUARANTINE_HEADER = "X-Tillwatch-Quarantined"
+#: The first few say what is wrong with the rest.
+MAX_REASONS = 5
 #: A larger body is parsed on a thread: the pages must not wait for it.
 MAX_PARSED_IN_PLACE_BYTES = 65_536
+
+
+def answered(receipt: IngestReceipt) -> Response:
+    """200 as soon as anything was stored: Prometheus takes a refused batch for dropped. Else 400 with the reasons."""
+    headers = {QUARANTINE_HEADER: str(receipt.quarantined)}
+    if receipt.stored or not receipt.quarantined:
+        return Response(status_code=HTTPStatus.OK, headers=headers)
+    document = {"code": int(HTTPStatus.BAD_REQUEST), "message": "; ".join(receipt.reasons[:MAX_REASONS])}
+    return JSONResponse(document, status_code=HTTPStatus.BAD_REQUEST, headers=headers)
 
 
 class Intake:
@@ -40,8 +52,7 @@ class Intake:
                 submitted = await asyncio.to_thread(self._ingest.submit_v2, body)
             else:
                 submitted = self._ingest.submit_v2(body)
-            receipt = await asyncio.wrap_future(submitted)
-            answer = Response(status_code=HTTPStatus.OK, headers={QUARANTINE_HEADER: str(receipt.quarantined)})
+            answer = answered(await asyncio.wrap_future(submitted))
         except TillwatchError as error:
             answer = self._failed(Request(scope, receive), error)
         await answer(scope, receive, send)

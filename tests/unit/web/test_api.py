@@ -9,7 +9,7 @@ from tests.support.web_world import World
 
 from tillwatch.alerting.ingest import IngestReceipt
 from tillwatch.config.matcher import parse_matcher
-from tillwatch.config.schema import Heartbeat, Webhook
+from tillwatch.config.schema import Heartbeat, Route, Webhook
 from tillwatch.model.incident import IncidentState
 from tillwatch.store.silences import Silence
 from tillwatch.web.services import Health
@@ -291,3 +291,23 @@ def test_a_declared_webhook_is_taken_and_another_one_is_not_found(bad_night: Wor
     assert len(bad_night.orders) == 1
     bad_night.broken = "the disk is full"
     assert browser.post("/hooks/generic/zabbix", content=b"{}").status_code == 503
+
+
+def test_a_body_of_which_nothing_could_be_stored_is_a_400_with_the_reasons(bad_night: World) -> None:
+    bad_night.receipt = IngestReceipt(stored=0, quarantined=1, reasons=("not a list of alerts",))
+    answer = Browser(bad_night).post("/api/v2/alerts", content=b"{}")
+    assert (answer.status_code, answer.json()) == (400, {"code": 400, "message": "not a list of alerts"})
+    assert answer.headers["x-tillwatch-quarantined"] == "1"
+
+
+def test_groups_are_shown_for_the_receivers_that_were_asked_for(bad_night: World) -> None:
+    both = (Route(receiver="ops", continue_=True), Route(receiver="shop"))
+    bad_night.config = replace(bad_night.config, route=Route(receiver="ops", routes=both))
+    browser = Browser(bad_night)
+    for asked in ("ops", "shop"):
+        groups = browser.get(f"/api/v2/alerts/groups?receiver={asked}").json()
+        assert {group["receiver"]["name"] for group in groups} == {asked}
+        assert {name["name"] for group in groups for one in group["alerts"] for name in one["receivers"]} == {
+            "ops",
+            "shop",
+        }

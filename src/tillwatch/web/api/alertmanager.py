@@ -4,7 +4,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from http import HTTPStatus
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -18,7 +17,7 @@ from tillwatch.model.alert import AlertState, Episode
 from tillwatch.web.api import documents
 from tillwatch.web.api.silences import Filters, parsed_filters
 from tillwatch.web.handling import BodyHere, ServicesHere, pages_of
-from tillwatch.web.intake import QUARANTINE_HEADER
+from tillwatch.web.intake import answered
 from tillwatch.web.services import Services
 
 router = APIRouter(prefix="/api/v2", tags=["alertmanager"])
@@ -35,6 +34,8 @@ class Shown:
     receivers: tuple[str, ...]
     silenced_by: tuple[str, ...]
     inhibited_by: tuple[str, ...]
+    #: Those of the receivers that were asked for; groups are shown for them only.
+    asked: tuple[str, ...]
 
     def document(self, now: datetime) -> documents.Document:
         return documents.alertmanager_alert(
@@ -64,12 +65,14 @@ def found(
     shown = [
         Shown(
             episode=one,
-            receivers=tuple(dict.fromkeys(told.receiver for told in route(one.labels, services.config.route))),
+            receivers=told,
             silenced_by=tuple(muting.silencing(one.labels)),
             inhibited_by=explained.get(one.incident) or tuple(muting.inhibiting(one.labels, one.fingerprint)),
+            asked=tuple(name for name in told if matches_all(wanted, {"receiver": name})),
         )
         for one in episodes
         if matches_all(matchers, one.labels)
+        for told in [_receivers(services, one)]
     ]
     chosen = [
         one
@@ -77,9 +80,13 @@ def found(
         if (active or one.silenced_by or one.inhibited_by)
         and (silenced or not one.silenced_by)
         and (inhibited or not one.inhibited_by)
-        and (not wanted or any(matches_all(wanted, {"receiver": name}) for name in one.receivers))
+        and one.asked
     ]
     return sorted(chosen, key=lambda one: one.episode.fingerprint)
+
+
+def _receivers(services: Services, episode: Episode) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(told.receiver for told in route(episode.labels, services.config.route)))
 
 
 FoundHere = Annotated[list[Shown], Depends(found)]
@@ -97,10 +104,9 @@ def receive(services: ServicesHere, body: BodyHere) -> Response:
     """200 once everything in the body is stored for good: alerts as alerts, what makes no sense in quarantine.
 
     A batch with one bad item is not refused: Prometheus counts a refused batch as dropped, and nothing of it was. The
-    header tells how many items are in quarantine. 400 only when the body holds no list at all.
+    header tells how many items are in quarantine. 400 with the reasons when nothing in the body could be stored.
     """
-    receipt = services.ingest.v2(body, source="prometheus")
-    return Response(status_code=HTTPStatus.OK, headers={QUARANTINE_HEADER: str(receipt.quarantined)})
+    return answered(services.ingest.v2(body, source="prometheus"))
 
 
 @router.get("/alerts/groups")
@@ -109,7 +115,7 @@ def groups(request: Request, found: FoundHere) -> list[documents.Document]:
     now = pages_of(request).now
     grouped: dict[tuple[str, int | None], list[Shown]] = {}
     for one in found:
-        for receiver in one.receivers:
+        for receiver in one.asked:
             grouped.setdefault((receiver, one.episode.incident), []).append(one)
     return [
         {

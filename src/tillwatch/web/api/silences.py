@@ -1,5 +1,6 @@
 """/api/v2/silences: what amtool, karma and Grafana send to mute alerts, with Alertmanager's answers."""
 
+import re
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Annotated
@@ -20,6 +21,7 @@ router = APIRouter(prefix="/api/v2", tags=["alertmanager"])
 MAX_MATCHERS = 50
 MAX_MATCHER_VALUE_CHARACTERS = 1_024
 
+_UUID = re.compile(r"(?i)[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}", re.ASCII)
 _Line = Annotated[str, StringConstraints(max_length=MAX_MATCHER_VALUE_CHARACTERS, pattern=r"^[^\x00]*$")]
 _Words = Annotated[str, StringConstraints(max_length=MAX_TEXT_CHARACTERS, pattern=r"^[^\x00]*$")]
 Filters = Annotated[list[str], Query(alias="filter", max_length=MAX_MATCHERS, default_factory=list)]
@@ -99,7 +101,10 @@ def set_silence(services: ServicesHere, body: SilenceBody) -> dict[str, str]:
 
 @router.get("/silence/{silence}")
 def silence(request: Request, services: ServicesHere, silence: SilenceId) -> documents.Document:
-    return document(services.silences.get(silence), pages_of(request).now)
+    try:
+        return document(services.silences.get(silence), pages_of(request).now)
+    except NoSuchSilence as error:
+        raise _not_found(silence, error) from error
 
 
 @router.delete("/silence/{silence}")
@@ -108,7 +113,13 @@ def expire(services: ServicesHere, silence: SilenceId) -> None:
     try:
         services.silences.expire(silence)
     except NoSuchSilence as error:
-        raise HTTPException(HTTPStatus.NOT_FOUND, str(error)) from error
+        raise _not_found(silence, error) from error
+
+
+def _not_found(id: str, error: NoSuchSilence) -> HTTPException:
+    """Alertmanager's answers: 422 for what cannot be an id, 404 for one that names nothing."""
+    status = HTTPStatus.NOT_FOUND if _UUID.fullmatch(id) else HTTPStatus.UNPROCESSABLE_ENTITY
+    return HTTPException(status, str(error))
 
 
 def parsed_filters(filters: list[str]) -> list[Matcher]:
