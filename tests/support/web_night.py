@@ -7,6 +7,7 @@ from decimal import Decimal
 import pytest
 
 from tests.support.web_channels import statuses
+from tests.support.web_validations import validated_night
 from tests.support.web_world import World
 from tillwatch.clock import ManualClock
 from tillwatch.config.load import load, pack_root
@@ -82,6 +83,7 @@ def night_world(clock: ManualClock) -> World:
     _month(world, now)
     world.channels = statuses(now)
     world.links = {"named": _link(world, "李娜"), "anybody": _link(world, "")}
+    validated_night(world)
     return world
 
 

@@ -8,6 +8,7 @@ from io import BytesIO
 from typing import BinaryIO
 from zoneinfo import ZoneInfo
 
+from tests.support.web_validations import Checked
 from tillwatch.alerting.ingest import IngestReceipt
 from tillwatch.alerting.silences import Draft, NoSuchSilence
 from tillwatch.clock import ManualClock
@@ -23,6 +24,7 @@ from tillwatch.model.incident import Incident, IncidentState, TimelineEntry
 from tillwatch.model.notice import DeliveryRecord, DeliveryState
 from tillwatch.model.probe import ProbeResult, ProbeState
 from tillwatch.model.runbook import Run
+from tillwatch.model.validation import ValidationReport
 from tillwatch.notify.base import Delivery, Result
 from tillwatch.notify.desk import ChannelStatus
 from tillwatch.runbook.cards import DryRun, RunbookCard
@@ -51,6 +53,7 @@ class World:
     tested: Delivery = field(default_factory=lambda: Delivery(result=Result.DELIVERED, code="0", detail="ok"))
     reports: dict[int, AuditReport] = field(default_factory=dict)
     signed: list[SignOff] = field(default_factory=list)
+    validated: dict[int, ValidationReport] = field(default_factory=dict)
     cards: dict[str, RunbookCard] = field(default_factory=dict)
     plans: dict[str, DryRun] = field(default_factory=dict)
     started: dict[int, Run] = field(default_factory=dict)
@@ -79,6 +82,7 @@ class World:
             acks=_Acks(self),
             channels=_Channels(self),
             audits=_Audits(self),
+            validations=Checked(self),
             probes=_Probes(self),
             runbooks=_Runbooks(self),
             metrics=_Metrics(),

@@ -107,6 +107,7 @@ class App:
             acks=self.acks,
             channels=ChannelDesk(self.config, self.notifiers, database=self.database, clock=self.clock),
             audits=self.audits,
+            validations=self.validations,
             probes=self.probes,
             runbooks=self.runbooks,
             metrics=self.metrics,

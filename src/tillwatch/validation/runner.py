@@ -18,7 +18,7 @@ from tillwatch.config.declared import ChainConfig
 from tillwatch.config.validations import Validation
 from tillwatch.errors import StoreError, UnavailableError, UsageError
 from tillwatch.metrics import Metrics
-from tillwatch.model.validation import ValidationReport, ValidationVerdict
+from tillwatch.model.validation import Finding, ValidationReport, ValidationVerdict
 from tillwatch.sources.base import Source
 from tillwatch.store import validations as records
 from tillwatch.store.db import Database
@@ -114,6 +114,26 @@ class ValidationRunner:
         declared = self._find(validation)
         run = self._begin(declared, "schedule", slot)
         return None if run is None else self._finish(declared, run)
+
+    def latest(self) -> dict[str, ValidationReport]:
+        """The newest finished report of each validation, without findings."""
+        with self._database.read() as connection:
+            return records.latest(connection)
+
+    def reports(self, *, limit: int) -> list[ValidationReport]:
+        """Finished reports, newest first, without findings."""
+        with self._database.read() as connection:
+            return [run.report for run in records.runs(connection, limit=limit) if run.report is not None]
+
+    def report(self, run: int) -> ValidationReport:
+        """One report without findings. Raises UsageError when there is no such run or it has not finished."""
+        with self._database.read() as connection:
+            return records.report(connection, run, findings=0)
+
+    def findings(self, run: int, *, rule: str | None, offset: int, limit: int) -> list[Finding]:
+        """One page of what a run found."""
+        with self._database.read() as connection:
+            return records.findings(connection, run, rule=rule, offset=offset, limit=limit)
 
     def export(self, run: int, format: str, *, language: str = "en") -> bytes:
         """The report of `run` as a csv, xlsx or html file. Raises UsageError for another format or run."""

@@ -20,6 +20,7 @@ from tillwatch.web.api import (
     probes,
     runbooks,
     silences,
+    validations,
 )
 from tillwatch.web.assets import load_assets
 from tillwatch.web.intake import Intake
@@ -36,16 +37,31 @@ from tillwatch.web.pages import probes as probe_pages
 from tillwatch.web.pages import runbooks as runbook_pages
 from tillwatch.web.pages import runs as run_pages
 from tillwatch.web.pages import silences as silence_pages
+from tillwatch.web.pages import validations as validation_pages
 from tillwatch.web.render import Pages
 from tillwatch.web.security import Guard, Policy, is_loopback
 from tillwatch.web.services import Services
 
-API = (overview, probes, incidents, oncall, audits, runbooks, alertmanager, silences, channels, hooks, operations)
+API = (
+    overview,
+    probes,
+    incidents,
+    oncall,
+    audits,
+    validations,
+    runbooks,
+    alertmanager,
+    silences,
+    channels,
+    hooks,
+    operations,
+)
 PAGES = (
     overview_pages,
     incident_pages,
     oncall_pages,
     audit_pages,
+    validation_pages,
     runbook_pages,
     run_pages,
     probe_pages,

@@ -26,6 +26,7 @@ from tillwatch.model.incident import Incident, TimelineEntry
 from tillwatch.model.notice import DeliveryRecord
 from tillwatch.model.probe import ProbeResult, ProbeState
 from tillwatch.model.runbook import Run
+from tillwatch.model.validation import Finding, ValidationReport
 from tillwatch.notify.base import Delivery
 from tillwatch.notify.desk import ChannelStatus
 from tillwatch.runbook.cards import DryRun, RunbookCard
@@ -127,6 +128,21 @@ class Audits(Protocol):
         ...
 
 
+class Validations(Protocol):
+    """Rules on one side: questions and orders."""
+
+    def latest(self) -> Mapping[str, ValidationReport]: ...
+    def reports(self, *, limit: int) -> Sequence[ValidationReport]: ...
+    def report(self, run: int) -> ValidationReport:
+        """Without its findings."""
+        ...
+
+    def findings(self, run: int, *, rule: str | None, offset: int, limit: int) -> Sequence[Finding]: ...
+    def run(self, validation: str, *, trigger: str) -> ValidationReport: ...
+    def start(self, validation: str, *, trigger: str) -> int: ...
+    def export(self, run: int, format: str, *, language: str) -> bytes: ...
+
+
 class Probes(Protocol):
     def run_now(self, probes: Sequence[str]) -> Sequence[ProbeResult]: ...
 
@@ -191,6 +207,7 @@ class Services:
     acks: AckLinks
     channels: Channels
     audits: Audits
+    validations: Validations
     probes: Probes
     runbooks: Runbooks
     metrics: Metrics

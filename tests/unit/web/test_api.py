@@ -311,3 +311,15 @@ def test_groups_are_shown_for_the_receivers_that_were_asked_for(bad_night: World
             "ops",
             "shop",
         }
+
+
+def test_validations_answer_with_the_documents_of_the_command(bad_night: World) -> None:
+    browser = Browser(bad_night)
+    listed = {one["validation"]: one for one in browser.get("/api/v1/validations").json()}
+    assert listed["till-orders-chaoyang"]["latest"]["verdict"] == "invalid"
+    assert listed["till-orders-chaoyang"]["latest"]["findings"] != []
+    document = browser.get("/api/v1/validations/runs/3").json()
+    assert (document["counts"]["sum-amount"], len(document["findings"])) == (60, 61)
+    assert browser.get("/api/v1/validations/runs").json()[0]["run"] == 4
+    assert browser.post("/api/v1/validations/till-orders-chaoyang/run").json()["run"] == 3
+    assert browser.get("/api/v1/validations/runs/3/export/csv").headers["content-type"].startswith("text/csv")

@@ -60,6 +60,7 @@ def test_acknowledging_needs_no_script_and_remembers_the_name(bad_night: World) 
             ("start", "orders-replay", {"run": "7", "audit": "orders-chaoyang"}, 4, "ann"),
         ),
         ("/audits", "/audits/orders-chaoyang/run", {}, ("audit", "orders-chaoyang", "page")),
+        ("/validations", "/validations/till-orders-haidian/run", {}, ("validation", "till-orders-haidian", "page")),
         ("/audits/orders-chaoyang", "/audits/orders-chaoyang/run", {}, ("audit", "orders-chaoyang", "page")),
         ("/audits/runs/7", "/audits/runs/7/sign-off", {"reason": "seen"}, ("sign_off", 7, "ann", "seen")),
         ("/probes/erp-api", "/probes/erp-api/run", {}, ("probe", "erp-api")),

@@ -28,6 +28,11 @@ PAGES = (
     "/audits/runs/7?kind=missing",
     "/audits/runs/7?kind=extra",
     "/audits/runs/7?offset=2",
+    "/validations",
+    "/validations/runs/3",
+    "/validations/runs/3?rule=sum-amount",
+    "/validations/runs/3?offset=50",
+    "/validations/runs/4",
     "/runbooks",
     "/runbooks/erp-restart",
     "/runbooks/erp-restart?incident=3",
@@ -306,3 +311,19 @@ def test_a_runbook_cannot_link_to_a_script_or_load_a_picture(bad_night: World) -
     assert 'href="javascript:' not in page
     assert "<img" not in page
     assert 'href="https://example.com/"' in page
+
+
+@pytest.mark.parametrize(("language", "problem"), [("en", "its lines add up to 0.00"), ("zh-CN", "明细合计为 0.00")])
+def test_a_validation_shows_each_row_with_its_value_and_why_in_the_readers_language(
+    bad_night: World, language: str, problem: str
+) -> None:
+    page = Browser(bad_night).get(f"/validations/runs/3?lang={language}&rule=sum-amount").text
+    assert problem in page
+    assert "CY-00049" in page
+    assert "CY-00050" not in page
+    assert "锟斤拷" not in page
+
+
+def test_what_broke_a_rule_is_shown_as_text_never_as_markup(bad_night: World) -> None:
+    page = Browser(bad_night).get("/validations/runs/3?offset=50").text
+    assert "CY-锟斤拷&lt;b&gt;" in page

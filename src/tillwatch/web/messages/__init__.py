@@ -15,6 +15,7 @@ from tillwatch.web.messages import (
     runbooks,
     silences,
     timeline,
+    validations,
     words,
 )
 from tillwatch.web.messages.text import Text
@@ -32,6 +33,7 @@ TABLES = (
     runbooks,
     silences,
     timeline,
+    validations,
     words,
 )
 

@@ -9,6 +9,7 @@ from tillwatch.model.incident import Severity
 from tillwatch.model.notice import DeliveryState
 from tillwatch.model.probe import Outcome
 from tillwatch.model.runbook import RunState, StepState
+from tillwatch.model.validation import ValidationVerdict
 
 
 class Level(enum.StrEnum):
@@ -50,6 +51,12 @@ OF_VERDICT: Mapping[Verdict, Level] = {
     Verdict.INCONCLUSIVE: Level.UNKNOWN,
     Verdict.FAILED: Level.UNKNOWN,
 }
+OF_VALIDATION: Mapping[ValidationVerdict, Level] = {
+    ValidationVerdict.CLEAN: Level.OK,
+    ValidationVerdict.INVALID: Level.WARNING,
+    ValidationVerdict.INCONCLUSIVE: Level.UNKNOWN,
+    ValidationVerdict.FAILED: Level.UNKNOWN,
+}
 OF_DELIVERY: Mapping[DeliveryState, Level] = {
     DeliveryState.PENDING: Level.PENDING,
     DeliveryState.SENDING: Level.NOTICE,
@@ -84,6 +91,7 @@ TABLES = {
     "outcome": OF_OUTCOME,
     "alert": OF_ALERT,
     "verdict": OF_VERDICT,
+    "valid": OF_VALIDATION,
     "delivery": OF_DELIVERY,
     "step": OF_STEP,
     "run": OF_RUN,

@@ -15,6 +15,10 @@ def audit_names(config: ChainConfig, t: Texts) -> dict[str, str]:
     return {audit.id: t.name(audit.name or interfaces.get(audit.interface, {}), audit.id) for audit in config.audits}
 
 
+def validation_names(config: ChainConfig, t: Texts) -> dict[str, str]:
+    return {one.id: t.name(one.name, one.id) for one in config.validations}
+
+
 def probe_name(config: ChainConfig, probe: Probe, t: Texts) -> str:
     """A probe without a name of its own is called after what it looks at, and how."""
     if probe.name:
