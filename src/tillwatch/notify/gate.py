@@ -79,11 +79,20 @@ def pause_of(outcome: DeliveryError, jitter: float) -> timedelta | None:
 
 
 def standing(gate: Gate, now: datetime) -> Standing:
-    if gate.paused_until is not None and _still(gate.paused_until, now):
+    if _is_paused(gate, now):
         return Standing.PAUSED
     if gate.opened_at is None:
         return Standing.CLOSED
-    return Standing.OPEN if gate.probe_at is not None and _still(gate.probe_at, now) else Standing.HALF_OPEN
+    # A probe further away than one was ever set was set before the clock went back.
+    is_later = gate.probe_at is not None and now < gate.probe_at <= now + PROBE_EVERY
+    return Standing.OPEN if is_later else Standing.HALF_OPEN
+
+
+def _is_paused(gate: Gate, now: datetime) -> bool:
+    """The pause was asked for at or before the last answer; with that in the future, the clock has gone back since."""
+    if gate.paused_until is None or (gate.last_at is not None and now < gate.last_at):
+        return False
+    return now < gate.paused_until <= now + LONGEST_WAIT
 
 
 def tokens(gate: Gate, allowance: Allowance, now: datetime) -> float:
@@ -119,16 +128,17 @@ def after(gate: Gate, news: Heard, now: datetime) -> Gate:
     """What an answer makes of a channel."""
     match news.verdict:
         case Verdict.DELIVERED:
-            return replace(gate, failures=0, opened_at=None, probe_at=None, last_success_at=now)
+            return replace(gate, failures=0, opened_at=None, probe_at=None, paused_until=None, last_success_at=now)
         case Verdict.TOO_MANY:
             until = now + min(news.pause, LONGEST_WAIT)
-            later = until if gate.paused_until is None else max(until, gate.paused_until)
-            return replace(gate, failures=0, opened_at=None, probe_at=None, paused_until=later)
+            if gate.paused_until is not None and _is_paused(gate, now):
+                until = max(until, gate.paused_until)
+            return replace(gate, failures=0, opened_at=None, probe_at=None, paused_until=until)
         case Verdict.FAILED:
-            failures = gate.failures + 1
-            if failures < FAILURES_TO_OPEN and gate.opened_at is None:
-                return replace(gate, failures=failures)
-            return replace(gate, failures=failures, opened_at=gate.opened_at or now, probe_at=now + PROBE_EVERY)
+            gate = replace(gate, failures=gate.failures + 1, paused_until=None)
+            if gate.failures < FAILURES_TO_OPEN and gate.opened_at is None:
+                return gate
+            return replace(gate, opened_at=gate.opened_at or now, probe_at=now + PROBE_EVERY)
 
 
 def remembered(gate: Gate, attempt: Attempt) -> Gate:
@@ -141,11 +151,6 @@ def remembered(gate: Gate, attempt: Attempt) -> Gate:
         last_detail=attempt.detail,
         last_seconds=attempt.seconds,
     )
-
-
-def _still(end: datetime, now: datetime) -> bool:
-    """True before `end`, unless `end` is so far away that the clock must have gone back since."""
-    return now < end <= now + LONGEST_WAIT
 
 
 def _whole(count: float) -> int:

@@ -10,6 +10,7 @@ from tillwatch.config.bind import bind, did_you_mean
 from tillwatch.config.declared import ChainConfig
 from tillwatch.config.schema import Channel
 from tillwatch.errors import ConfigError, Problem, UsageError
+from tillwatch.model.channel import Allowance
 from tillwatch.notify.apprise import AppriseNotifier, AppriseOptions
 from tillwatch.notify.base import Notifier
 from tillwatch.notify.dingtalk import Dingtalk, DingtalkOptions
@@ -44,6 +45,10 @@ class Notifiers:
         if channel not in self._notifiers:
             raise UsageError(f"unknown channel '{channel}'{did_you_mean(channel, self._notifiers)}")
         return self._notifiers[channel]
+
+    def limits(self) -> Mapping[str, Allowance]:
+        """The channels whose service takes only so much."""
+        return {id: one.allowance for id, one in self._notifiers.items() if one.allowance is not None}
 
     def close(self) -> None:
         for notifier in self._notifiers.values():

@@ -21,7 +21,7 @@ from tillwatch.store import channels, outbox, queues
 PER_CHANNEL = 5
 CLAIM_LIMIT = 100
 #: Messages one digest speaks for; the rest follows with the next one.
-DIGEST_MAX = 500
+DIGEST_MAX = 200
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,12 +34,12 @@ class Load:
 
 
 class Traffic:
-    """Claims for one worker. `allowance` is None for a channel without a limit and for one that is gone."""
+    """Claims for one worker. `limits` names the channels whose service takes only so much; the others need no count."""
 
-    def __init__(self, owner: str, *, lease: timedelta, allowance: Callable[[str], Allowance | None]) -> None:
+    def __init__(self, owner: str, *, lease: timedelta, limits: Callable[[], Mapping[str, Allowance]]) -> None:
         self._owner = owner
         self._lease = lease
-        self._allowance = allowance
+        self._limits = limits
 
     def take(self, connection: Connection, now: datetime, busy: Collection[str], *, digests: bool) -> list[Load]:
         """What may leave now.
@@ -52,18 +52,18 @@ class Traffic:
         for name, gate in known.items():
             if name not in busy and gate.opened_at and gates.standing(gate, now) is Standing.HALF_OPEN:
                 queues.hurry(connection, name, now, limit=1)
-        due = queues.due_counts(connection, now)
-        room = {
-            name: gates.room(known[name], self._allowance(name), now) if name in known else gates.UNLIMITED
-            for name in due
-        }
-        room |= {name: self._fresh(name) for name in due if name not in known}
+        limited = self._limits()
+        concerned = set(limited) | {name for name, gate in known.items() if gate.opened_at or gate.paused_until}
+        due = queues.due_counts(connection, now, concerned)
+        gate_of = {name: known.get(name, Gate(channel=name)) for name in due}
+        room = {name: gates.room(gate_of[name], limited.get(name), now) for name in due}
         short = {
             name
             for name, count in due.items()
-            if digests and room[name] == 1 and count > 1 and name not in busy and not self._open(known, name)
+            # A channel that is being tried is tried with one message: many in doubt at once would help nobody.
+            if digests and room[name] == 1 and count > 1 and name not in busy and not gate_of[name].opened_at
         }
-        singles = {name: self._singles(room[name], due[name], digests=digests) for name in due}
+        singles = {name: _singles(room[name], due[name], digests=digests) for name in due}
         shut = {name for name in due if singles[name] == 0}
         claimed = outbox.claim(
             connection,
@@ -79,28 +79,19 @@ class Traffic:
         for load in loads:
             count = min(1, len(load.records)) if load.digest else len(load.records)
             gate = channels.gate(connection, load.channel)
-            after = gates.spent(gate, self._allowance(load.channel), count, now)
+            after = gates.spent(gate, limited.get(load.channel), count, now)
             if after != gate:
                 channels.save(connection, after)
         return [load for load in loads if load.records]
 
-    def _fresh(self, channel: str) -> int:
-        allowance = self._allowance(channel)
-        return gates.UNLIMITED if allowance is None else allowance.burst
-
-    @staticmethod
-    def _open(known: Mapping[str, Gate], channel: str) -> bool:
-        """A channel that is being tried is tried with one message: many in doubt at once would help nobody."""
-        return channel in known and known[channel].opened_at is not None
-
-    @staticmethod
-    def _singles(room: int, due: int, *, digests: bool) -> int:
-        """The last place is kept for the digest when not all can leave one by one."""
-        return min(PER_CHANNEL, room if room >= due or room <= 1 or not digests else room - 1)
-
     def _digest(self, connection: Connection, channel: str, now: datetime) -> Load:
         records = queues.claim_together(connection, self._owner, now, self._lease, channel, DIGEST_MAX)
         return Load(channel=channel, records=tuple(records), digest=len(records) > 1)
+
+
+def _singles(room: int, due: int, *, digests: bool) -> int:
+    """The last place is kept for the digest when not all can leave one by one."""
+    return min(PER_CHANNEL, room if room >= due or room <= 1 or not digests else room - 1)
 
 
 def _grouped(records: Collection[DeliveryRecord]) -> list[Load]:

@@ -49,6 +49,7 @@ OnResult = Callable[[Connection, DeliveryRecord, Attempt], None]
 
 class Channels(Protocol):
     def get(self, channel: str) -> Notifier: ...
+    def limits(self) -> Mapping[str, Allowance]: ...
 
 
 def _exact(message: Message) -> dict[str, Any]:
@@ -90,7 +91,7 @@ class OutboxWorker:
         self._jitter = jitter
         self._on_result = on_result
         self._digest = digest
-        self._traffic = Traffic(owner, lease=LEASE, allowance=self._allowance)
+        self._traffic = Traffic(owner, lease=LEASE, limits=notifiers.limits)
         self._pool = ThreadPoolExecutor(THREADS_MAX, thread_name_prefix="notify")
         self._lanes: dict[str, Future[int]] = {}
         self._gauges_at: float | None = None
@@ -140,13 +141,6 @@ class OutboxWorker:
     def _reap(self) -> int:
         done = [channel for channel, lane in self._lanes.items() if lane.done()]
         return sum(self._lanes.pop(channel).result() for channel in done)
-
-    def _allowance(self, channel: str) -> Allowance | None:
-        try:
-            return self._notifiers.get(channel).allowance
-        except UsageError:
-            # It is gone; its messages are ended, not sent.
-            return None
 
     def _lane(self, load: Load) -> int:
         groups = [load.records] if load.digest else [(record,) for record in load.records]

@@ -220,6 +220,13 @@ def get(connection: Connection, id: int) -> DeliveryRecord:
     return _records(connection, [row])[0]
 
 
+def get_all(connection: Connection, ids: Sequence[int]) -> list[DeliveryRecord]:
+    """Rows with their attempts, in the order of `ids`; those that are not there are left out."""
+    found = connection.execute(select(outbox).where(outbox.c.id.in_(list(ids)))).mappings()
+    known = {row["id"]: row for row in found}
+    return _records(connection, [known[id] for id in ids if id in known])
+
+
 def deliveries(connection: Connection, incident: int) -> list[DeliveryRecord]:
     """Everything sent or to be sent about one incident, oldest first, with attempts."""
     rows = connection.execute(select(outbox).where(outbox.c.incident == incident).order_by(outbox.c.id)).mappings()

@@ -1,6 +1,6 @@
 """What waits on each channel, taken together when a channel may send little."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -25,9 +25,12 @@ class Queue:
     dead: int = 0
 
 
-def due_counts(connection: Connection, now: datetime) -> dict[str, int]:
-    """How many messages of each channel should leave now."""
-    query = select(outbox.c.channel, func.count()).where(rows.is_due(now)).group_by(outbox.c.channel)
+def due_counts(connection: Connection, now: datetime, channels: Collection[str]) -> dict[str, int]:
+    """How many messages of each of `channels` should leave now; nothing for those without any."""
+    if not channels:
+        return {}
+    mine = outbox.c.channel.in_(sorted(channels))
+    query = select(outbox.c.channel, func.count()).where(mine, rows.is_due(now)).group_by(outbox.c.channel)
     return {channel: int(count) for channel, count in connection.execute(query)}
 
 
@@ -60,7 +63,7 @@ def dead_letters(connection: Connection, *, since: datetime, limit: int) -> list
         .order_by(outbox.c.finished_at.desc(), outbox.c.id.desc())
         .limit(limit)
     )
-    return [rows.get(connection, id) for id in connection.execute(query).scalars().all()]
+    return rows.get_all(connection, connection.execute(query).scalars().all())
 
 
 def hurry(connection: Connection, channel: str, now: datetime, *, limit: int | None = None) -> int:
@@ -95,8 +98,9 @@ def claim_together(
     if connection.dialect.name == "postgresql":
         query = query.with_for_update(skip_locked=True, of=outbox)
     found = connection.execute(query).mappings().all()
-    return [
-        rows.get(connection, row["id"])
+    taken = [
+        row["id"]
         for row in found
         if row["id"] < behind.get(row["incident"], row["id"] + 1) and rows.take(connection, row, owner, now, lease)
     ]
+    return rows.get_all(connection, taken)

@@ -62,6 +62,9 @@ class Channels(dict[str, FakeNotifier]):
             raise UsageError(f"unknown channel '{channel}'")
         return self[channel]
 
+    def limits(self) -> dict[str, Allowance]:
+        return {id: one.allowance for id, one in self.items() if one.allowance is not None}
+
 
 @dataclass
 class Desk:
