@@ -52,7 +52,10 @@ MESSAGES: Mapping[str, Text] = {
     "silence.part": Text("{matched} of its {n} alerts", "{n} 条告警中的 {matched} 条"),
     "silence.for_incident": Text("Incident {id}", "事件 {id}"),
     "silence.of_incident": Text("Silence these alerts", "静默这些告警"),
-    "silence.in_force": Text("Silenced by {who} until {until}: {why}", "已由 {who} 静默至 {until}：{why}"),
+    "silence.in_force": Text(
+        "{matched} of {n} live alerts silenced by {who} until {until}: {why}",
+        "{n} 条未恢复告警中的 {matched} 条已由 {who} 静默至 {until}：{why}",
+    ),
     "duration.30m": Text("30 minutes", "30 分钟"),
     "duration.1h": Text("1 hour", "1 小时"),
     "duration.2h": Text("2 hours", "2 小时"),

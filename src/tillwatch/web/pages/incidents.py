@@ -112,10 +112,11 @@ def resolve(request: Request, pages: PagesHere, incident: IncidentHere, form: Fo
     return pages.redirect(request, f"/incidents/{incident}?done=resolved", actor=actor)
 
 
-def _muting(services: Services, episodes: Sequence[Episode]) -> list[Silence]:
-    """The silences in force that keep any of these alerts quiet."""
+def _muting(services: Services, episodes: Sequence[Episode]) -> list[tuple[Silence, int, int]]:
+    """The silences in force that keep live alerts quiet, and how many of how many: the rest is still told."""
     live = [one.labels for one in episodes if one.is_live]
-    return [one for one in services.silences.active() if any(map(one.mutes, live))]
+    counted = [(one, sum(map(one.mutes, live)), len(live)) for one in services.silences.active()]
+    return [found for found in counted if found[1]]
 
 
 def runbook_titles(services: Services, links: tuple[RunbookLink, ...], t: Texts) -> list[tuple[RunbookLink, str, int]]:

@@ -153,7 +153,7 @@ def test_an_incident_leads_to_a_silence_of_its_alerts_and_names_the_one_in_force
     browser = Browser(muted)
     incident = browser.get("/incidents/3?lang=en").text
     assert 'href="/silences/new?incident=3"' in incident
-    assert "Silenced by 王芳 until" in incident
+    assert "1 of 2 live alerts silenced by 王芳 until" in incident
     form = browser.get("/silences/new?incident=3&lang=en").text
     assert "system=&#34;erp&#34;" in form
     assert "Matches 2 live alerts." in form
