@@ -21,6 +21,8 @@ from tillwatch.notify.base import Delivery, Result
 FAILURES_TO_OPEN = 3
 #: A channel that works again is noticed within this time, and the time its answer takes.
 PROBE_EVERY = timedelta(seconds=8)
+#: After a refusal a person has to put something right; trying often would use up messages and lock accounts.
+PROBE_AFTER_REFUSAL = timedelta(minutes=1)
 #: "Too many" without a time: as long as a bucket of a robot takes for one message.
 PAUSE_UNTOLD = timedelta(seconds=6)
 #: So that senders do not all return in the same moment.
@@ -55,18 +57,21 @@ class Heard:
 
     verdict: Verdict
     pause: timedelta = timedelta(0)
+    #: The service answered and said no, to this message and perhaps to all.
+    refused: bool = False
 
 
 def heard(outcome: Delivery | DeliveryError) -> Heard:
     """A delivery of any result, or the certainty that nothing arrived."""
     if isinstance(outcome, Delivery):
         good = outcome.result is Result.DELIVERED
-        return Heard(verdict=Verdict.DELIVERED if good else Verdict.FAILED)
+        refused = outcome.result is Result.REJECTED
+        return Heard(verdict=Verdict.DELIVERED if good else Verdict.FAILED, refused=refused)
     if outcome.retry_after_seconds is not None:
         return Heard(verdict=Verdict.TOO_MANY, pause=timedelta(seconds=outcome.retry_after_seconds))
     if outcome.code == TOO_MANY:
         return Heard(verdict=Verdict.TOO_MANY, pause=PAUSE_UNTOLD)
-    return Heard(verdict=Verdict.FAILED)
+    return Heard(verdict=Verdict.FAILED, refused=not outcome.retryable)
 
 
 def pause_of(outcome: DeliveryError, jitter: float) -> timedelta | None:
@@ -84,7 +89,7 @@ def standing(gate: Gate, now: datetime) -> Standing:
     if gate.opened_at is None:
         return Standing.CLOSED
     # A probe further away than one was ever set was set before the clock went back.
-    is_later = gate.probe_at is not None and now < gate.probe_at <= now + PROBE_EVERY
+    is_later = gate.probe_at is not None and now < gate.probe_at <= now + PROBE_AFTER_REFUSAL
     return Standing.OPEN if is_later else Standing.HALF_OPEN
 
 
@@ -138,7 +143,8 @@ def after(gate: Gate, news: Heard, now: datetime) -> Gate:
             gate = replace(gate, failures=gate.failures + 1, paused_until=None)
             if gate.failures < FAILURES_TO_OPEN and gate.opened_at is None:
                 return gate
-            return replace(gate, opened_at=gate.opened_at or now, probe_at=now + PROBE_EVERY)
+            wait = PROBE_AFTER_REFUSAL if news.refused else PROBE_EVERY
+            return replace(gate, opened_at=gate.opened_at or now, probe_at=now + wait)
 
 
 def remembered(gate: Gate, attempt: Attempt) -> Gate:

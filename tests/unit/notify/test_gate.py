@@ -13,6 +13,7 @@ from tillwatch.notify.base import Delivery, Result
 from tillwatch.notify.gate import (
     FAILURES_TO_OPEN,
     PAUSE_UNTOLD,
+    PROBE_AFTER_REFUSAL,
     PROBE_EVERY,
     UNLIMITED,
     Heard,
@@ -30,6 +31,7 @@ NOW = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
 ROBOT = Allowance.within(20)
 FRESH = Gate(channel="ops")
 DELIVERED, FAILED = Heard(verdict=Verdict.DELIVERED), Heard(verdict=Verdict.FAILED)
+REFUSED = Heard(verdict=Verdict.FAILED, refused=True)
 
 
 def failed(times: int, gate: Gate = FRESH) -> Gate:
@@ -98,6 +100,12 @@ def test_a_probe_that_arrives_closes_it_and_one_that_does_not_leaves_it_open_sin
     assert (still.opened_at, still.probe_at) == (NOW, later + PROBE_EVERY)
 
 
+def test_a_refusal_is_tried_less_often_since_a_person_has_to_act() -> None:
+    refused = after(failed(FAILURES_TO_OPEN), REFUSED, NOW)
+    assert standing(refused, NOW + PROBE_AFTER_REFUSAL - timedelta(seconds=1)) is Standing.OPEN
+    assert standing(refused, NOW + PROBE_AFTER_REFUSAL) is Standing.HALF_OPEN
+
+
 def test_too_many_messages_is_a_pause_and_proves_that_the_service_works() -> None:
     paused = after(failed(FAILURES_TO_OPEN), Heard(verdict=Verdict.TOO_MANY, pause=timedelta(seconds=30)), NOW)
     assert (standing(paused, NOW), room(paused, None, NOW)) == (Standing.PAUSED, 0)
@@ -113,8 +121,8 @@ def test_a_shorter_pause_does_not_end_a_longer_one() -> None:
 
 
 @given(back=st.integers(1, 7_200), passed=st.integers(0, 7_200), asked=st.integers(1, 7_200))
-def test_when_the_clock_goes_back_no_wait_is_longer_than_it_was(back: int, passed: int, asked: int) -> None:
-    """The pause ends at once, a probe is due at once or within its time."""
+def test_when_the_clock_goes_back_nothing_waits_longer_than_after_a_refusal(back: int, passed: int, asked: int) -> None:
+    """The pause ends at once, a probe is due at once or within that time."""
     pause = Heard(verdict=Verdict.TOO_MANY, pause=timedelta(seconds=asked))
     paused = replace(after(FRESH, pause, NOW), last_at=NOW)
     opened = replace(failed(FAILURES_TO_OPEN), last_at=NOW)
@@ -122,8 +130,8 @@ def test_when_the_clock_goes_back_no_wait_is_longer_than_it_was(back: int, passe
     assert standing(paused, earlier) is Standing.CLOSED
     later = earlier + timedelta(seconds=passed)
     if standing(opened, later) is Standing.OPEN:
-        assert standing(opened, later + PROBE_EVERY) is Standing.HALF_OPEN
-        assert later >= NOW - PROBE_EVERY
+        assert standing(opened, later + PROBE_AFTER_REFUSAL) is Standing.HALF_OPEN
+        assert later >= NOW + PROBE_EVERY - PROBE_AFTER_REFUSAL
 
 
 def test_after_the_clock_went_back_a_new_answer_ends_the_old_pause() -> None:
@@ -141,7 +149,8 @@ def test_after_the_clock_went_back_a_new_answer_ends_the_old_pause() -> None:
     ("outcome", "expected"),
     [
         (Delivery(result=Result.DELIVERED, code="0"), DELIVERED),
-        (Delivery(result=Result.REJECTED, code="93000"), FAILED),
+        (Delivery(result=Result.REJECTED, code="93000"), REFUSED),
+        (DeliveryError("x", retryable=False, code="535"), REFUSED),
         (Delivery(result=Result.UNKNOWN, code="timeout"), FAILED),
         (DeliveryError("x", retryable=True, code="connect"), FAILED),
         (DeliveryError("x", retryable=True, code="500"), FAILED),

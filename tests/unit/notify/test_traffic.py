@@ -7,7 +7,7 @@ from tests.unit.notify.conftest import DELIVERED, REJECTED, UNKNOWN, Desk, FakeN
 
 from tillwatch.errors import DeliveryError
 from tillwatch.model.channel import Allowance
-from tillwatch.notify.gate import PROBE_EVERY
+from tillwatch.notify.gate import PROBE_AFTER_REFUSAL, PROBE_EVERY
 from tillwatch.notify.worker import MAX_AGE, OutboxWorker
 
 ROBOT = Allowance.within(20)
@@ -129,10 +129,10 @@ def test_a_channel_that_fails_again_and_again_is_left_alone_but_for_probes(desk:
     for incident in range(1, 31):
         desk.put(incident=incident)
     drain(worker)
-    tried = len(channel.sent)
+    tried, wait = len(channel.sent), PROBE_AFTER_REFUSAL if failure is REJECTED else PROBE_EVERY
     assert desk.gate().opened_at is not None
     for _ in range(10):
-        desk.clock.advance(PROBE_EVERY.total_seconds())
+        desk.clock.advance(wait.total_seconds())
         drain(worker)
     assert len(channel.sent) == tried + 10
 
