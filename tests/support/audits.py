@@ -27,10 +27,10 @@ from tillwatch.config.schema import (
     StoreSpec,
     System,
 )
-from tillwatch.errors import OutcomeUnknown, RefusedError
+from tillwatch.errors import OutcomeUnknown, RefusedError, SourceRejected
 from tillwatch.model.audit import AuditReport, Row
 from tillwatch.sources.base import Capabilities, Operation, OrderDocument, Plan, Reading, Receipt, ReceiptState, Tail
-from tillwatch.sources.documents import Document, Precondition
+from tillwatch.sources.documents import Document, Precondition, document_from_json, document_to_json
 
 ZONE = ZoneInfo("Asia/Shanghai")
 
@@ -108,6 +108,8 @@ class FakeErp(FakeSource):
     hide_until_read: int = 0
     post_wrong: bool = False
     possible: bool = True
+    #: Shipped or invoiced since: nobody may take them back any more.
+    used: set[str] = field(default_factory=set)
 
     def rows(self, dataset: str) -> list[Row]:
         if dataset in self.datasets:
@@ -132,7 +134,7 @@ class FakeErp(FakeSource):
             document=document,
             operation=operation,
             reference=document.reference,
-            before=None if there is None else {"lines": len(there)},
+            before=self._image(document.reference),
             preconditions=(Precondition(name="open", ok=self.possible, message={"en": "the month is closed"}),),
         )
 
@@ -145,6 +147,9 @@ class FakeErp(FakeSource):
         document = plan.document
         assert isinstance(document, OrderDocument)
         lines = document.lines
+        if plan.operation is Operation.CANCEL:
+            self._cancel(plan)
+            return self._receipt(document, ReceiptState.CANCELLED, plan.operation, plan.before)
         if self.post_wrong:
             lines = tuple(replace(line, quantity=line.quantity + 1) for line in lines)
         self.orders[document.reference] = lines
@@ -154,15 +159,53 @@ class FakeErp(FakeSource):
             raise error
         if self.lose_answer:
             raise OutcomeUnknown(f"system '{self.id}' did not answer while {document.reference} was posted")
-        return self._receipt(document, ReceiptState.POSTED, plan.operation)
+        return self._receipt(document, ReceiptState.POSTED, plan.operation, plan.before)
+
+    def _cancel(self, plan: Plan) -> None:
+        there = self._image(plan.reference)
+        if there is not None and there != plan.before:
+            raise SourceRejected(f"order {plan.reference} is not as planned; plan again")
+        self.orders.pop(plan.reference, None)
+        self.sent.append(f"cancel {plan.reference}")
+        if self.die_after is not None:
+            error, self.die_after = self.die_after, None
+            raise error
+
+    def revert(self, receipt: Receipt) -> Plan:
+        document = receipt.document
+        assert isinstance(document, OrderDocument)
+        there = self._image(document.reference)
+        changed = there is not None and there != receipt.after
+        used = document.reference in self.used
+        if receipt.before is not None:
+            before = document_from_json(receipt.before)
+            assert isinstance(before, OrderDocument)
+            document = before
+        return Plan(
+            system=self.id,
+            document=document,
+            operation=Operation.CANCEL if receipt.before is None else Operation.CORRECT,
+            reference=document.reference,
+            before=there,
+            preconditions=(
+                Precondition(name="unchanged", ok=not changed, message={"en": "the sale was changed after us"}),
+                Precondition(name="unused", ok=not used, message={"en": "it is shipped already"}),
+            ),
+        )
+
+    def _image(self, reference: str) -> dict[str, Any] | None:
+        there = self.orders.get(reference)
+        return None if there is None else document_to_json(OrderDocument(reference=reference, lines=there))
 
     def find(self, document: Document) -> Receipt | None:
         assert isinstance(document, OrderDocument)
         if self.orders.get(document.reference) != document.lines:
             return None
-        return self._receipt(document, ReceiptState.UNCHANGED, Operation.NONE)
+        return self._receipt(document, ReceiptState.UNCHANGED, Operation.NONE, self._image(document.reference))
 
-    def _receipt(self, document: OrderDocument, state: ReceiptState, operation: Operation) -> Receipt:
+    def _receipt(
+        self, document: OrderDocument, state: ReceiptState, operation: Operation, before: Mapping[str, Any] | None
+    ) -> Receipt:
         return Receipt(
             system=self.id,
             reference=document.reference,
@@ -170,6 +213,8 @@ class FakeErp(FakeSource):
             operation=operation,
             document=document,
             document_id=f"S-{document.reference}",
+            before=before,
+            after=self._image(document.reference),
         )
 
 

@@ -13,6 +13,7 @@ from tillwatch.audit.declare import Declared, declare_all
 from tillwatch.audit.repair_plan import RepairOptions
 from tillwatch.audit.runner import Sources
 from tillwatch.audit.sending import LEASE, Held, Lost, Preview, Sender
+from tillwatch.audit.undoing import Undoer, to_undo
 from tillwatch.clock import Clock
 from tillwatch.config.declared import ChainConfig
 from tillwatch.errors import (
@@ -25,7 +26,7 @@ from tillwatch.errors import (
     UsageError,
 )
 from tillwatch.model.audit import Verdict
-from tillwatch.model.repair import RepairItem, RepairPlan, RepairResult, RepairStatus
+from tillwatch.model.repair import RepairItem, RepairPlan, RepairResult, RepairStatus, UndoResult
 from tillwatch.store import audits as audit_records
 from tillwatch.store import leases
 from tillwatch.store import repairs as records
@@ -140,6 +141,58 @@ class Repairs:
                     reason = str(error)
                     break
         return _result(self.get(plan_id), reason)
+
+    def preview_undo(self, plan_id: int) -> Iterator[Preview]:
+        """What `undo_repair` would do with each item, found out by reading only."""
+        plan = self.get(plan_id)
+        declared, _ = self._of(plan.audit)
+        undoer = Undoer(sender=self._sender(plan, declared, actor="preview"))
+        for item in plan.items:
+            try:
+                yield undoer.preview(item)
+            except TillwatchError as error:
+                yield Preview(item=item, plan=None, reason=str(error))
+
+    def undo_repair(
+        self,
+        plan_id: int,
+        *,
+        actor: str,
+        limit: int | None = None,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> UndoResult:
+        """Take back what the plan sent, the last document first, at most `limit` of them; safe to call again.
+
+        What was changed or used in the other system since stays and says why. Raises RefusedError while a repair of
+        the same system runs.
+        """
+        plan = self.get(plan_id)
+        declared, _ = self._of(plan.audit)
+        reason = ""
+        with self._lease(plan.system) as held:
+            undoer = Undoer(sender=self._sender(plan, declared, actor=actor, held=held))
+            sent = 0
+            for item in reversed([item for item in plan.items if to_undo(item)]):
+                if stop():
+                    reason = "told to stop"
+                    break
+                if limit is not None and sent >= limit:
+                    reason = f"the limit of {limit} documents is reached"
+                    break
+                try:
+                    sent += undoer.undo(item, stop)
+                except (AuthRefused, RefusedError, Lost) as error:
+                    reason = str(error)
+                    break
+        items = self.get(plan_id).items
+        unknown = {RepairStatus.UNDOING, RepairStatus.UNDO_UNKNOWN, RepairStatus.SENDING, RepairStatus.UNKNOWN}
+        return UndoResult(
+            plan=plan_id,
+            undone=tuple(item for item in items if item.status is RepairStatus.UNDONE),
+            kept=tuple(item for item in items if item.status is RepairStatus.DONE and item.receipt),
+            unknown=tuple(item for item in items if item.status in unknown),
+            reason=reason,
+        )
 
     def _of(self, audit: str) -> tuple[Declared, RepairOptions]:
         if audit not in self._declared:

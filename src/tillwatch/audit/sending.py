@@ -136,13 +136,13 @@ class Sender:
         """Why nothing may be sent for `item`; empty when it may."""
         if seen.differing == ():
             return "both sides agree already"
-        if seen.left != self._compared(item.left):
+        if seen.left != self.compared(item.left):
             return "the side of truth moved since the audit; run the audit again and plan anew"
-        if item.attempts == 0 and seen.right != self._compared(item.right):
+        if item.attempts == 0 and seen.right != self.compared(item.right):
             return f"{self.plan.system} moved since the audit; run the audit again and plan anew"
         return ""
 
-    def _compared(self, cells: object) -> dict[str, str | None] | None:
+    def compared(self, cells: object) -> dict[str, str | None] | None:
         """The compared fields of a difference, without what was only shown beside them."""
         if cells is None:
             return None

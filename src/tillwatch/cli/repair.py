@@ -1,4 +1,4 @@
-"""`tillwatch repair plan|apply`: from drift to documents in the other system, dry by default."""
+"""`tillwatch repair plan|apply|undo`: from drift to documents in the other system, dry by default."""
 
 import getpass
 from collections.abc import Sequence
@@ -10,9 +10,9 @@ from rich.console import Console
 from tillwatch.audit.sending import Preview
 from tillwatch.audit.verdict import money
 from tillwatch.cli.context import ExitCode, emit, opened, say, table
-from tillwatch.model.repair import RepairItem, RepairPlan, RepairResult
+from tillwatch.model.repair import RepairItem, RepairPlan, RepairResult, UndoResult
 
-app = typer.Typer(help="Plan and apply repairs of what an audit found.", no_args_is_help=True)
+app = typer.Typer(help="Plan, apply and take back repairs of what an audit found.", no_args_is_help=True)
 
 
 @app.command("plan")
@@ -48,6 +48,32 @@ def apply(
         say("dry run: nothing was sent; add --yes to send it")
         return
     emit(ctx, _applied(result), lambda console: _draw_result(console, result))
+    if not result.complete:
+        raise typer.Exit(ExitCode.PROBLEM_FOUND)
+
+
+@app.command("undo")
+def undo(
+    ctx: typer.Context,
+    plan: Annotated[int, typer.Argument(metavar="PLAN", help="Number of a repair plan.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Take the documents back; without it nothing is sent.")] = False,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Take back at most so many documents.")] = None,
+) -> None:
+    """Show what taking a repair back would do now, or with --yes do it. What was used since stays, with the reason.
+
+    Exit code 1 when a document still stands or nobody can tell.
+    """
+    with opened(ctx) as application:
+        if not yes:
+            previews: list[Preview] = list(application.repairs.preview_undo(plan))
+        else:
+            result: UndoResult = application.repairs.undo_repair(plan, actor=_actor(), limit=limit)
+    if not yes:
+        document = {"plan": plan, "dry_run": True, "items": [_previewed(preview) for preview in previews]}
+        emit(ctx, document, lambda console: _draw_preview(console, previews))
+        say("dry run: nothing was taken back; add --yes to do it")
+        return
+    emit(ctx, _undone(result), lambda console: _draw_undone(console, result))
     if not result.complete:
         raise typer.Exit(ExitCode.PROBLEM_FOUND)
 
@@ -115,6 +141,19 @@ def _applied(result: RepairResult) -> dict[str, object]:
     }
 
 
+def _undone(result: UndoResult) -> dict[str, object]:
+    """The document of `repair undo --yes --json`."""
+    return {
+        "plan": result.plan,
+        "dry_run": False,
+        "complete": result.complete,
+        "undone": [_item(item) for item in result.undone],
+        "kept": [_item(item) for item in result.kept],
+        "unknown": [_item(item) for item in result.unknown],
+        "reason": result.reason,
+    }
+
+
 def _rows(items: Sequence[RepairItem]) -> list[tuple[object, ...]]:
     return [
         (item.number, "/".join(item.key.values()), item.action, item.status, money(item.value_at_risk), item.reason)
@@ -148,3 +187,10 @@ def _draw_result(console: Console, result: RepairResult) -> None:
         f"{len(result.skipped)} skipped{left}{reason}",
         markup=False,
     )
+
+
+def _draw_undone(console: Console, result: UndoResult) -> None:
+    table(_COLUMNS, _rows((*result.undone, *result.kept, *result.unknown)))(console)
+    reason = f" ({result.reason})" if result.reason else ""
+    counts = f"{len(result.undone)} taken back, {len(result.kept)} kept, {len(result.unknown)} unknown"
+    console.print(f"{counts}{reason}", markup=False)

@@ -22,10 +22,17 @@ class RepairStatus(enum.StrEnum):
     FAILED = "failed"
     #: Nobody can tell whether it was sent. Applying again searches by reference first, and never sends blindly.
     UNKNOWN = "unknown"
+    #: The journal says "about to take back"; undoing again carries it on.
+    UNDOING = "undoing"
+    #: Nobody can tell whether it was taken back; undoing again only searches.
+    UNDO_UNKNOWN = "undo_unknown"
+    #: Taken back: the other system is as the repair found it. Applying the plan again does not send it again.
+    UNDONE = "undone"
 
     @property
     def is_final(self) -> bool:
-        return self in {RepairStatus.DONE, RepairStatus.SKIPPED}
+        """Applying the plan again has nothing to do for it."""
+        return self not in {RepairStatus.PENDING, RepairStatus.SENDING, RepairStatus.FAILED, RepairStatus.UNKNOWN}
 
 
 class RepairAction(enum.StrEnum):
@@ -99,3 +106,22 @@ class RepairResult:
     def complete(self) -> bool:
         """Nothing failed, nothing is unknown and nothing is left over."""
         return not self.failed and not self.unknown and not self.left_over
+
+
+@dataclass(frozen=True, kw_only=True)
+class UndoResult:
+    """What one call of undo did."""
+
+    plan: int
+    #: Taken back, now or by an earlier call.
+    undone: tuple[RepairItem, ...] = ()
+    #: Still stands; the item's reason says why it was not taken back.
+    kept: tuple[RepairItem, ...] = ()
+    unknown: tuple[RepairItem, ...] = ()
+    #: Why it stopped early; empty when it went through.
+    reason: str = ""
+
+    @property
+    def complete(self) -> bool:
+        """Everything the repair sent is taken back."""
+        return not self.kept and not self.unknown

@@ -58,7 +58,14 @@ def get(connection: Connection, plan: int) -> RepairPlan:
 
 
 def open_attempt(
-    connection: Connection, plan: int, item: RepairItem, *, actor: str, now: datetime, sent: Mapping[str, Any]
+    connection: Connection,
+    plan: int,
+    item: RepairItem,
+    *,
+    actor: str,
+    now: datetime,
+    sent: Mapping[str, Any],
+    status: RepairStatus = RepairStatus.SENDING,
 ) -> int | None:
     """Write down that `item` is about to be sent. None when it no longer stands as the caller saw it: do not send."""
     claimed = connection.execute(
@@ -69,7 +76,7 @@ def open_attempt(
             repair_items.c.status == item.status.value,
             repair_items.c.attempts == item.attempts,
         )
-        .values(status=RepairStatus.SENDING.value, attempts=item.attempts + 1, reason="", updated_at=now)
+        .values(status=status.value, attempts=item.attempts + 1, reason="", updated_at=now)
     )
     if claimed.rowcount != 1:
         return None
