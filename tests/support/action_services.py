@@ -19,7 +19,7 @@ from tillwatch.config.load import load
 from tillwatch.model.audit import AuditReport, DifferenceKind, SideReport, Verdict
 from tillwatch.model.notice import Notice
 from tillwatch.model.probe import Outcome, ProbeResult
-from tillwatch.model.repair import RepairAction, RepairItem, RepairPlan, RepairResult, RepairStatus
+from tillwatch.model.repair import RepairAction, RepairItem, RepairPlan, RepairResult, RepairStatus, UndoResult
 from tillwatch.model.validation import ValidationReport, ValidationVerdict
 from tillwatch.runbook.actions import REGISTRY
 from tillwatch.runbook.actions.base import ActionContext, ActionServices
@@ -84,6 +84,7 @@ class Fakes:
     verdict: Verdict = Verdict.CLEAN
     items: tuple[RepairItem, ...] = ()
     result: dict[str, Any] = field(default_factory=dict)
+    undo_result: dict[str, Any] = field(default_factory=dict)
     answer: Callable[[httpx.Request], httpx.Response] = lambda _: httpx.Response(200, text="fine")
 
     def run_now(self, probes: Sequence[str]) -> list[ProbeResult]:
@@ -133,6 +134,16 @@ class Fakes:
             return RepairResult(plan=plan_id, left_over=len(self.items), reason="told to stop")
         self.effects.append(("apply", plan_id, actor, limit))
         return RepairResult(plan=plan_id, **({"ok": self.items} | self.result))
+
+    def preview_undo(self, plan_id: int) -> Iterator[Preview]:
+        self.calls.append(("preview undo", plan_id))
+        yield from (Preview(item=item, plan=None, reason="would be taken back") for item in self.items)
+
+    def undo_repair(self, plan_id: int, *, actor: str, limit: int | None, stop: Callable[[], bool]) -> UndoResult:
+        if stop():
+            return UndoResult(plan=plan_id, kept=self.items, reason="told to stop")
+        self.effects.append(("undo", plan_id, actor, limit))
+        return UndoResult(plan=plan_id, **({"undone": self.items} | self.undo_result))
 
     def enqueue(self, _connection: Connection, notice: Notice) -> None:
         if not any(effect[1] == notice.origin for effect in self.effects):

@@ -35,6 +35,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "source.plan": {"run": "7"},
     "source.repair": {"plan": "1", "digest": DIGEST},
     "source.replay": {"plan": "1", "digest": DIGEST},
+    "source.undo": {"plan": "1", "digest": DIGEST},
     "sql.read": {"statement": "count"},
     "sql.run": {"statement": "zero", "params": {"sku": "0001"}},
     "validation.run": {"validation": "lines"},
@@ -42,7 +43,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
 }
 CALLED = [name for name in REGISTRY if not REGISTRY[name].by_people]
 #: Idempotent by the other side: the declared command, and apply, which searches before it sends (under test with it).
-BY_CONTRACT = {"process.start_service", "process.stop_service", "source.repair", "source.replay"}
+BY_CONTRACT = {"process.start_service", "process.stop_service", "source.repair", "source.replay", "source.undo"}
 ACTING = [name for name in CALLED if REGISTRY[name].effect is not Effect.READ]
 #: The key reaches the other side where there is another side; the rest names what it changes by itself.
 KEYED = {"http.request", "notify.send"}
@@ -97,7 +98,7 @@ def test_the_key_reaches_the_other_side(name: str, shop: Kit) -> None:
     assert "run-1-step-do" in str(shop.fakes.effects)
 
 
-@pytest.mark.parametrize("name", ["wait.for", "source.repair", "source.replay"])
+@pytest.mark.parametrize("name", ["wait.for", "source.repair", "source.replay", "source.undo"])
 def test_a_stop_is_noticed_before_the_effect(name: str, shop: Kit) -> None:
     before = shop.footprint()
     with pytest.raises(Stopped):

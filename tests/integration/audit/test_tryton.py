@@ -240,6 +240,39 @@ def test_a_process_killed_after_the_erp_committed_leaves_one_document(bench: Ben
     assert bench.run().verdict is Verdict.CLEAN
 
 
+def test_a_repair_is_taken_back_and_what_was_changed_since_stays(bench: Bench) -> None:
+    for number in (0, 1, 2):
+        bench.post(number)
+    bench.post(3, more=2)
+    found = bench.run()
+    plan = bench.repairs().plan_repair(found.run)
+    assert bench.repairs().apply_repair(plan.id, actor="test").complete
+    # Somebody adds to one of the orders afterwards.
+    source = bench.systems.sources.get("erp")
+    bench.post(4, more=5)
+    previews = {one.item.key["order_ref"][-4:]: one for one in bench.repairs().preview_undo(plan.id)}
+    assert previews["0004"].reason == "the sale was changed after us; correct it by hand"
+    assert [previews[ref].reason for ref in ("0003", "0005")] == ["", ""]
+    # The process dies right after the ERP has taken the first one back.
+    bench.systems.instead["erp"] = DyingErp(source)
+    with pytest.raises(Killed):
+        bench.repairs().undo_repair(plan.id, actor="test")
+    assert bench.repairs().get(plan.id).items[2].status is RepairStatus.UNDOING
+    bench.systems.instead.clear()
+    result = bench.repairs().undo_repair(plan.id, actor="test")
+    assert [item.key["order_ref"][-4:] for item in result.undone] == ["0003", "0005"]
+    assert all(item.reason.endswith("shows what it showed before the repair") for item in result.undone), result
+    assert [item.key["order_ref"][-4:] for item in result.kept] == ["0004"]
+    assert result.kept[0].reason == f"not taken back: {previews['0004'].reason}"
+    again = bench.run()
+    assert [(row.kind.value, row.key["order_ref"][-4:]) for row in again.differences] == [
+        ("changed", "0003"),
+        ("changed", "0004"),
+        ("missing", "0005"),
+    ]
+    assert bench.sales(5) == ["cancelled"]
+
+
 def test_an_erp_that_is_down_fails_the_audit_with_its_cause(
     fresh_erp: Erp, tmp_path: Path, sqlite_database: Database
 ) -> None:

@@ -145,6 +145,28 @@ def test_a_repair_is_dry_until_told_yes(bench: OrdersBench, run: Run) -> None:
     assert run("audit", "run", "orders").code == 0
 
 
+def test_an_undo_is_dry_until_told_yes_and_ends_with_1_when_something_stands(bench: OrdersBench, run: Run) -> None:
+    plan = bench.plan()
+    bench.apply(plan)
+    bench.erp.used.add("CY-2")
+    dry = run("--json", "repair", "undo", str(plan))
+    assert (dry.code, dry.document["dry_run"]) == (0, True)
+    assert dry.err == "dry run: nothing was taken back; add --yes to do it\n"
+    assert [(item["would"], item["why_not"]) for item in dry.document["items"]] == [
+        ("nothing", "it is shipped already"),
+        ("correct", ""),
+    ]
+    assert bench.erp.sent == ["CY-2", "CY-3"]
+    wet = run("--json", "repair", "undo", str(plan), "--yes")
+    assert (wet.code, wet.document["complete"]) == (1, False)
+    assert [item["key"]["order_ref"] for item in wet.document["undone"]] == ["CY-3"]
+    assert [item["reason"] for item in wet.document["kept"]] == ["not taken back: it is shipped already"]
+    bench.erp.used.clear()
+    ended = run("repair", "undo", str(plan), "--yes")
+    assert ended.code == 0
+    assert "2 taken back, 0 kept, 0 unknown" in ended.out
+
+
 def test_a_repair_that_leaves_something_undone_ends_with_1(bench: OrdersBench, run: Run) -> None:
     plan = bench.plan()
     bench.erp.possible = False

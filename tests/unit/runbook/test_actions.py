@@ -114,6 +114,20 @@ def test_a_repair_reports_every_document_in_one_list(kit: Kit) -> None:
         kit.do("source.repair", {"plan": "1", "digest": DIGEST})
 
 
+def test_an_undo_says_what_still_stands_and_why(kit: Kit) -> None:
+    with pytest.raises(ActionError, match="not the one that was approved"):
+        kit.do("source.undo", {"plan": "1", "digest": "0" * 64})
+    assert kit.fakes.effects == []
+    output = kit.do("source.undo", {"plan": "1", "digest": DIGEST})
+    assert (output["undone"], output["kept"]) == (["CY-1", "CY-2"], [])
+    kit.fakes.undo_result = {"undone": (), "kept": (replace(item(2), reason="not taken back: it is shipped"),)}
+    with pytest.raises(ActionError, match="1 documents still stand: not taken back: it is shipped"):
+        kit.do("source.undo", {"plan": "1", "digest": DIGEST})
+    kit.fakes.undo_result = {"undone": (), "unknown": (item(2),)}
+    with pytest.raises(OutcomeUnknown, match="CY-2"):
+        kit.do("source.undo", {"plan": "1", "digest": DIGEST})
+
+
 def test_http_only_goes_to_addresses_of_the_chain_and_follows_nothing(kit: Kit) -> None:
     with pytest.raises(
         RefusedError, match=r"not an address of this chain; declared by systems and probes: http://erp\.test:8000"

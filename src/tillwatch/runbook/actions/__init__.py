@@ -18,6 +18,7 @@ REGISTRY = Registry(
         process.StopOffender(),
         source.PlanRepair(),
         source.Replay(),
+        source.UndoRepair(),
         source.Repair(),
         sql.ReadSql(),
         sql.RunSql(),

@@ -23,7 +23,7 @@ from tillwatch.model.alert import Episode
 from tillwatch.model.audit import AuditReport
 from tillwatch.model.notice import Notice
 from tillwatch.model.probe import ProbeResult
-from tillwatch.model.repair import RepairPlan, RepairResult
+from tillwatch.model.repair import RepairPlan, RepairResult, UndoResult
 from tillwatch.model.runbook import Effect
 from tillwatch.model.text import Text
 from tillwatch.model.validation import ValidationReport
@@ -102,6 +102,8 @@ class Repairs(Protocol):
     def apply_repair(
         self, plan_id: int, *, actor: str, limit: int | None, stop: Callable[[], bool]
     ) -> RepairResult: ...
+    def preview_undo(self, plan_id: int) -> Iterable[Preview]: ...
+    def undo_repair(self, plan_id: int, *, actor: str, limit: int | None, stop: Callable[[], bool]) -> UndoResult: ...
 
 
 @dataclass(frozen=True, kw_only=True)

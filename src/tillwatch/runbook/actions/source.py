@@ -136,6 +136,64 @@ class Replay(Repair):
     allowed: ClassVar[frozenset[RepairAction]] = frozenset({RepairAction.CREATE})
 
 
+class UndoParams(Params):
+    plan: Annotated[int, Key(ge=1)]
+    #: The plan whose documents are taken back; one with another digest is refused.
+    digest: Annotated[str, Key(pattern="^[0-9a-f]{64}$")]
+
+
+class UndoRepair(Action[UndoParams]):
+    """Takes back what a repair plan sent; what was changed or used since stays, with the reason. Safe to call again."""
+
+    name: ClassVar[str] = "source.undo"
+    effect: ClassVar[Effect] = Effect.IDEMPOTENT
+    Params: ClassVar[type[Params]] = UndoParams
+    default_timeout: ClassVar[timedelta] = timedelta(minutes=10)
+    max_timeout: ClassVar[timedelta] = timedelta(hours=1)
+
+    def plan(self, ctx: ActionContext[UndoParams]) -> PlanReport:
+        plan = self._plan(ctx)
+        previews = list(needed(ctx.services.repairs, "repairs").preview_undo(plan.id))
+        return PlanReport(
+            summary={
+                "zh": f"撤回修复计划 {plan.id} 已向 {plan.system} 提交的单据",
+                "en": f"take back from {plan.system} what repair plan {plan.id} posted",
+            },
+            current=f"{plan.audit} run {plan.run}",
+            proposed=plan.digest,
+            items=tuple({**_shown(one.item), "note": one.reason} for one in previews[:MAX_ITEMS_SHOWN]),
+            items_total=len(previews),
+        )
+
+    def do(self, ctx: ActionContext[UndoParams]) -> Output:
+        plan = self._plan(ctx)
+        try:
+            result = needed(ctx.services.repairs, "repairs").undo_repair(
+                plan.id, actor=ctx.actor, limit=MAX_DOCUMENTS, stop=ctx.stop
+            )
+        except RefusedError as error:
+            raise ActionError(str(error), retryable=True) from error
+        if result.unknown:
+            raise OutcomeUnknown(f"{len(result.unknown)} documents may or may not stand: {_keys(result.unknown)}")
+        output: Output = {
+            "plan": result.plan,
+            "undone": ["/".join(item.key.values()) for item in result.undone],
+            "kept": [{"key": "/".join(item.key.values()), "reason": item.reason} for item in result.kept],
+        }
+        if result.kept and ctx.stop():
+            raise Stopped(f"stopped with {len(result.kept)} documents still standing", output)
+        if result.kept:
+            reason = result.reason or "; ".join(item.reason for item in result.kept[:3])
+            raise ActionError(f"{len(result.kept)} documents still stand: {reason}")
+        return output
+
+    def _plan(self, ctx: ActionContext[UndoParams]) -> RepairPlan:
+        plan = needed(ctx.services.repairs, "repairs").get(ctx.params.plan)
+        if plan.digest != ctx.params.digest:
+            raise ActionError(f"repair plan {plan.id} is not the one that was approved; nothing was taken back")
+        return plan
+
+
 def _shown(item: RepairItem) -> dict[str, object]:
     return {
         "key": dict(item.key),
