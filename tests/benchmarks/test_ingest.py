@@ -6,7 +6,6 @@ speaks HTTP over plain sockets, because a comfortable client library costs more 
 
 import itertools
 import json
-import os
 import shutil
 import socket
 import subprocess
@@ -18,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from tests.support.postgres import free_port
+from tests.support.postgres import Postgres, free_port
 from tests.support.receiver import Receiver
 
 from tillwatch.clock import SystemClock
@@ -166,16 +165,18 @@ def say(capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
     return put
 
 
-def test_ingest_beside_alertmanager(tmp_path: Path, say: Callable[[str], None]) -> None:
-    stores = {"tillwatch": "sqlite:///var/tillwatch.db"}
-    if url := os.environ.get("TILLWATCH_BENCH_POSTGRESQL"):
-        stores["tillwatch on PostgreSQL"] = url
+def test_ingest_beside_alertmanager(tmp_path: Path, say: Callable[[str], None], postgres: Postgres) -> None:
+    postgres.stop()
+    postgres.durable = True
+    postgres.start()
+    stores = {"tillwatch": "sqlite:///var/tillwatch.db", "tillwatch on PostgreSQL": ""}
     say("\nconnections x alerts a POST: alerts/s, p50 / p99 in ms; every alert is new and an incident of its own")
     for connections, size, posts in LOADS:
         found = {}
         for name, store in {"alertmanager": "", **stores}.items():
             folder = tmp_path / f"{name.replace(' ', '-')}-{connections}-{size}"
-            with running(name, folder, store=store) as server:
+            url = store or postgres.url(postgres.create_database())
+            with running(name, folder, store=url) as server:
                 load(server, 1, size, 3)
                 found[name] = load(server, connections, size, posts)
         base = found["alertmanager"][0]

@@ -43,6 +43,8 @@ class Postgres:
     port: int
     process: subprocess.Popen[bytes] | None = None
     made: int = 0
+    #: Whether commits reach the disk; tests do without, figures of durable commits do not.
+    durable: bool = False
     _account: dict[str, object] = field(default_factory=dict)
 
     def url(self, database: str) -> str:
@@ -53,7 +55,8 @@ class Postgres:
 
     def start(self) -> None:
         argv = [str(self.bin / "postgres"), "-D", str(self.folder / "data"), "-p", str(self.port), "-h", "127.0.0.1"]
-        options = {"unix_socket_directories": str(self.folder), "fsync": "off", "full_page_writes": "off"}
+        sync = "on" if self.durable else "off"
+        options = {"unix_socket_directories": str(self.folder), "fsync": sync, "full_page_writes": sync}
         argv += [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
         with (self.folder / "server.log").open("ab") as log:
             self.process = subprocess.Popen(argv, stdout=log, stderr=log, **self._account)  # type: ignore[call-overload]
