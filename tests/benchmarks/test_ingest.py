@@ -165,6 +165,7 @@ def say(capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
     return put
 
 
+@pytest.mark.timeout(900)
 def test_ingest_beside_alertmanager(tmp_path: Path, say: Callable[[str], None], postgres: Postgres) -> None:
     postgres.stop()
     postgres.durable = True
@@ -188,6 +189,7 @@ def test_ingest_beside_alertmanager(tmp_path: Path, say: Callable[[str], None], 
         say(f"{connections} x {size}: {said}")
 
 
+@pytest.mark.timeout(900)
 def test_a_storm_and_a_critical_alert_in_it(tmp_path: Path, say: Callable[[str], None], receiver: Receiver) -> None:
     """100,000 alerts, a critical one after half of them, and the pages afterwards."""
     with running("tillwatch", tmp_path / "storm", hook=f"http://{receiver.address}/") as server:
