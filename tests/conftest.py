@@ -13,6 +13,7 @@ pytest_plugins = [
 pytest.register_assert_rewrite(*pytest_plugins)
 
 # The gate judges a change by the same examples every time; everybody else's runs look for new ones.
-settings.register_profile("ci", derandomize=True, print_blob=True)
-if os.environ.get("CI"):
-    settings.load_profile("ci")
+# Time never decides a test: a loaded machine is no defect of the product.
+settings.register_profile("here", deadline=None)
+settings.register_profile("ci", derandomize=True, print_blob=True, deadline=None)
+settings.load_profile("ci" if os.environ.get("CI") else "here")
