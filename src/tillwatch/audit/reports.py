@@ -76,7 +76,9 @@ def _send(connection: Connection, audit: Audit, slot: datetime, config: ChainCon
     origin = f"report:{audit.id}:{slot.isoformat()}"
     if outbox.is_known(connection, f"{origin}:{audit.report.channels[0]}"):
         return 0
-    history = [run.report for run in audits.runs(connection, audit=audit.id, limit=MAX_RUNS) if run.report is not None]
+    history = [
+        run.report for run in audits.runs(connection, audit=audit.id, limit=MAX_RUNS, finished=True) if run.report
+    ]
     if not any(report.started_at <= slot for report in history):
         return 0
     cron = Cron(expression=audit.report.schedule, zone=config.chain.timezone)

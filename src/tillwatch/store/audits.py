@@ -169,9 +169,13 @@ def report(connection: Connection, run: int, *, limit: int | None = None) -> Aud
     return replace(found.report, differences=tuple(differences.of_run(connection, run, limit=limit)))
 
 
-def runs(connection: Connection, *, audit: str | None = None, limit: int, before: int | None = None) -> list[AuditRun]:
-    """Newest first, without differences."""
+def runs(
+    connection: Connection, *, audit: str | None = None, limit: int, before: int | None = None, finished: bool = False
+) -> list[AuditRun]:
+    """Newest first, without differences; with `finished` only those that have a report."""
     query = select(audit_runs).order_by(audit_runs.c.id.desc()).limit(limit)
+    if finished:
+        query = query.where(audit_runs.c.state == AuditRunState.FINISHED.value)
     if audit is not None:
         query = query.where(audit_runs.c.audit == audit)
     if before is not None:

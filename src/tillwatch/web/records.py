@@ -88,7 +88,7 @@ class StoreRecords:
 
     def audit_reports(self, *, audit: str | None = None, limit: int) -> Sequence[AuditReport]:
         with self._database.read() as connection:
-            found = audits.runs(connection, audit=audit, limit=limit)
+            found = audits.runs(connection, audit=audit, limit=limit, finished=True)
         return [run.report for run in found if run.report is not None]
 
     def audit_report(self, run: int, *, differences: int) -> AuditReport:
