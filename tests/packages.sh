@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that the tests drive as real servers and browsers. Packages already there are left alone.
 set -euo pipefail
-wanted=(postgresql prometheus prometheus-alertmanager mariadb-server chromium fonts-noto-cjk docker-compose)
+wanted=(postgresql prometheus prometheus-alertmanager mariadb-server chromium fonts-noto-cjk docker-compose strace libfaketime)
 missing=()
 for package in "${wanted[@]}"; do
   dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q '^install ok installed$' || missing+=("$package")

@@ -30,6 +30,7 @@ from tillwatch.notify.desk import ChannelStatus
 from tillwatch.runbook.cards import DryRun, RunbookCard
 from tillwatch.store.links import Use
 from tillwatch.store.silences import Silence, SilenceState
+from tillwatch.store.similar import Similar
 from tillwatch.store.statistics import Action, Case, Page
 from tillwatch.web.services import Health, Services
 
@@ -135,6 +136,11 @@ class World:
     def incident_document(self, incident: int) -> Mapping[str, object]:
         item = self.incident(incident)
         return {"incident": item.id, "state": item.state.value, "runbooks": [{"url": one.url} for one in item.runbooks]}
+
+    def similar(self, incident: Incident) -> Sequence[Similar]:
+        self.ask()
+        over = [one for one in self.incidents(limit=100) if one.resolved_at and one.component == incident.component]
+        return [Similar(incident=one) for one in over if one.id != incident.id]
 
     def active_alerts(self) -> Sequence[Episode]:
         self.ask()

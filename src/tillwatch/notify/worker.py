@@ -146,7 +146,7 @@ class OutboxWorker:
         groups = [load.records] if load.digest else [(record,) for record in load.records]
         for position, records in enumerate(groups):
             try:
-                if not self._handle(records):
+                if not self._patiently(records):
                     # The service wants a pause, or does not work: sending on would only make it worse.
                     self._release([record for group in groups[position + 1 :] for record in group])
                     break
@@ -156,6 +156,22 @@ class OutboxWorker:
             except Exception:
                 _log.exception("outbox: message %d failed", records[0].id)
         return len(load.records)
+
+    def _patiently(self, records: Sequence[DeliveryRecord]) -> bool:
+        """As `_handle`; a store that is away is waited for while the lease leaves time for the send.
+
+        Without that a message nobody has begun to send would wait for the end of its lease and be called a repeat.
+        Trying again is safe: once something was sent, `_store` gives up only when the lease is over.
+        """
+        ends = min((record.lease_until for record in records if record.lease_until is not None), default=None)
+        while True:
+            try:
+                return self._handle(records)
+            except StoreError:
+                again = self._clock.now() + timedelta(seconds=_WRITE_AGAIN_SECONDS)
+                if ends is None or again + SEND_MARGIN >= ends:
+                    raise
+                self._clock.sleep(_WRITE_AGAIN_SECONDS)
 
     def _handle(self, records: Sequence[DeliveryRecord]) -> bool:
         """Claimed messages that leave as one: mostly one, several as a digest.

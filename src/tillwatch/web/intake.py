@@ -6,6 +6,7 @@ The route in `api/alertmanager.py` documents the same address and is what answer
 
 import asyncio
 from collections.abc import Callable
+from concurrent.futures import Future
 from http import HTTPStatus
 
 from starlette.requests import Request
@@ -13,7 +14,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tillwatch.alerting.ingest import IngestReceipt
-from tillwatch.errors import TillwatchError
+from tillwatch.errors import StoreError, TillwatchError
 from tillwatch.web.services import Ingest
 
 PATH = "/api/v2/alerts"
@@ -23,6 +24,9 @@ QUARANTINE_HEADER = "X-Tillwatch-Quarantined"
 MAX_REASONS = 5
 #: A larger body is parsed on a thread: the pages must not wait for it.
 MAX_PARSED_IN_PLACE_BYTES = 65_536
+#: A store that says nothing for this long is reported as away. What it stores later all the same, it stores once: the
+#: sender's next copy of the alert finds it there.
+ANSWER_SECONDS = 5.0
 
 
 def answered(receipt: IngestReceipt) -> Response:
@@ -52,7 +56,18 @@ class Intake:
                 submitted = await asyncio.to_thread(self._ingest.submit_v2, body)
             else:
                 submitted = self._ingest.submit_v2(body)
-            answer = answered(await asyncio.wrap_future(submitted))
+            answer = answered(await _in_time(submitted))
         except TillwatchError as error:
             answer = self._failed(Request(scope, receive), error)
         await answer(scope, receive, send)
+
+
+async def _in_time(submitted: Future[IngestReceipt]) -> IngestReceipt:
+    """The receipt. Raises StoreError when it is not there in time."""
+    waiting = asyncio.wrap_future(submitted)
+    done, _ = await asyncio.wait({waiting}, timeout=ANSWER_SECONDS)
+    if not done:
+        # Whatever comes of it, somebody looked.
+        waiting.add_done_callback(lambda late: late.exception())
+        raise StoreError(f"the store has not answered within {ANSWER_SECONDS:g} s; send again")
+    return waiting.result()

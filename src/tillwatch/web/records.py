@@ -13,10 +13,11 @@ from tillwatch.model.notice import DeliveryRecord
 from tillwatch.model.probe import ProbeResult, ProbeState
 from tillwatch.model.runbook import Run
 from tillwatch.oncall.duty import NOBODY, Duty
-from tillwatch.store import alerts, audits, incidents, outbox, probes, proofs, revision, runs, signoffs
+from tillwatch.store import alerts, audits, incidents, outbox, probes, proofs, revision, runs, signoffs, similar
 from tillwatch.store import differences as stored_differences
 from tillwatch.store import statistics as counted
 from tillwatch.store.db import Database
+from tillwatch.store.similar import Similar
 
 #: Alerts answered at once by Alertmanager's API; a chain with more has one problem, not ten thousand.
 MAX_ACTIVE_ALERTS = 10_000
@@ -62,7 +63,12 @@ class StoreRecords:
         with self._database.read() as connection:
             document = incidents.document(connection, incident)
             known = incidents.get(connection, incident)
-        return {**document, "explain": explain(known, self._duty, self._clock.now()).document()}
+            past = similar.document(similar.of(connection, known))
+        return {**document, "similar": past, "explain": explain(known, self._duty, self._clock.now()).document()}
+
+    def similar(self, incident: Incident) -> Sequence[Similar]:
+        with self._database.read() as connection:
+            return similar.of(connection, incident)
 
     def active_alerts(self) -> Sequence[Episode]:
         with self._database.read() as connection:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import threading
+from collections.abc import Sequence
 from datetime import timedelta
 from decimal import Decimal
 
@@ -288,6 +289,51 @@ def test_a_result_that_cannot_be_stored_is_tried_again_while_the_lease_lasts(
     worker.step()
     assert (desk.record().state, desk.record().possible_repeat) == (DeliveryState.DELIVERED, False)
     assert len(desk.channels["ops"].sent) == 1
+
+
+def test_a_store_that_is_away_before_the_send_delays_the_message_by_no_lease(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = _Breaking(desk)
+    desk.put()
+    worker = desk.worker()
+    worker._database = store  # type: ignore[assignment]
+    began = desk.clock.monotonic()
+    claim = worker._patiently
+
+    def claimed_then_away(records: Sequence[DeliveryRecord]) -> bool:
+        store.broken = True
+        return claim(records)
+
+    def sleep(seconds: float) -> None:
+        desk.clock.advance(seconds)
+        store.broken = desk.clock.monotonic() - began < 8
+
+    monkeypatch.setattr(desk.clock, "sleep", sleep)
+    monkeypatch.setattr(worker, "_patiently", claimed_then_away)
+    worker.step()
+    assert desk.clock.monotonic() - began < 10
+    assert (desk.record().state, desk.record().possible_repeat) == (DeliveryState.DELIVERED, False)
+    assert [message.possible_repeat for message in desk.channels["ops"].sent] == [False]
+
+
+def test_a_store_that_stays_away_leaves_no_time_for_the_send_so_nothing_is_sent(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = _Breaking(desk)
+    desk.put()
+    worker = desk.worker()
+    worker._database = store  # type: ignore[assignment]
+    began, claim = desk.clock.monotonic(), worker._patiently
+
+    def claimed_then_away(records: Sequence[DeliveryRecord]) -> bool:
+        store.broken = True
+        return claim(records)
+
+    monkeypatch.setattr(worker, "_patiently", claimed_then_away)
+    worker.step()
+    assert desk.clock.monotonic() - began <= (LEASE - SEND_MARGIN).total_seconds()
+    assert desk.channels["ops"].sent == []
 
 
 def test_a_worker_that_dies_between_sending_and_writing_causes_one_marked_repeat(desk: Desk) -> None:

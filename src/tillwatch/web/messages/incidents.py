@@ -70,6 +70,8 @@ MESSAGES: Mapping[str, Text] = {
     "incident.deliveries": Text("Notifications", "通知"),
     "incident.no_deliveries": Text("Nobody has been notified yet.", "还没有发出通知。"),
     "incident.runs": Text("Runbook runs", "预案执行"),
+    "incident.similar": Text("It happened here before", "以前的同类事件"),
+    "incident.similar_itself": Text("ended by itself", "自行恢复"),
     "incident.json": Text("This incident as JSON", "本事件的 JSON"),
     "evidence.cause": Text("Cause", "原因"),
     "evidence.log": Text("Log of the check", "检查日志"),

@@ -57,6 +57,7 @@ def show(request: Request, pages: PagesHere, incident: int) -> Response:
         "episodes_total": len(episodes),
         "runbooks": runbook_titles(services, item.runbooks, reader.t),
         "runs": services.records.runs(incident=item.id, limit=MAX_RUNS_SHOWN),
+        "similar": services.records.similar(item),
         "timeline": entry_views(services.records.timeline(item.id), services.config, reader.t, reader.f),
         "deliveries": services.records.deliveries(incident=item.id, limit=MAX_DELIVERIES_SHOWN),
         "systems": system_names(services.config, reader.t),
