@@ -10,6 +10,7 @@ import typer
 
 from tillwatch import __version__
 from tillwatch.cli import (
+    acceptance,
     alert,
     audit,
     channel,
@@ -83,6 +84,7 @@ app.add_typer(route.app, name="route")
 app.add_typer(audit.app, name="audit")
 app.add_typer(repair.app, name="repair")
 app.add_typer(validate.app, name="validate")
+app.add_typer(acceptance.app, name="acceptance")
 app.add_typer(probe.app, name="probe")
 app.add_typer(source.app, name="source")
 app.add_typer(runbook.app, name="runbook")

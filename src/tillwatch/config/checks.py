@@ -160,3 +160,11 @@ class Audit(Strict):
     verify_share: Annotated[float, Key(ge=0, le=1)] = 0.01
     report: Report | None = None
     repair: Annotated[Raw | None, Key(repr=False)] = None
+
+
+class Acceptance(Strict):
+    """A migration to be accepted: audits whose left side is the old system and whose right side is the new one."""
+
+    id: Id
+    name: Text = {}
+    audits: Annotated[tuple[Reference, ...], Key(min_length=1)]

@@ -6,6 +6,7 @@ from typing import Any, Protocol, TypeVar
 
 from tillwatch.config.bind import did_you_mean
 from tillwatch.config.schema import (
+    Acceptance,
     Audit,
     Calendar,
     Chain,
@@ -63,6 +64,7 @@ class ChainConfig:
     probes: tuple[Probe, ...] = ()
     audits: tuple[Audit, ...] = ()
     validations: tuple[Validation, ...] = ()
+    acceptances: tuple[Acceptance, ...] = ()
     route: Route
     receivers: tuple[Receiver, ...] = ()
     heartbeats: tuple[Heartbeat, ...] = ()
@@ -130,6 +132,9 @@ class ChainConfig:
 
     def audit(self, id: str) -> Audit:
         return self._one(self.audits, id, "audit")
+
+    def acceptance(self, id: str) -> Acceptance:
+        return self._one(self.acceptances, id, "acceptance")
 
     def validation(self, id: str) -> Validation:
         return self._one(self.validations, id, "validation")

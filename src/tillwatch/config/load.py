@@ -115,6 +115,7 @@ def load(root: Path, *, secrets: bool = True, environment: Environment[str, str]
         offenders=chain.offenders,
         probes=tuple(probe for file in checks if file for probe in file.probes),
         audits=tuple(audit for file in checks if file for audit in file.audits),
+        acceptances=tuple(acceptance for file in checks if file for acceptance in file.acceptances),
         validations=tuple(validation for file in checks if file for validation in file.validations),
         route=routes.route,
         receivers=routes.receivers,

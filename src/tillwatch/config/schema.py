@@ -14,6 +14,7 @@ from tillwatch.config.chain import Service as Service
 from tillwatch.config.chain import Site as Site
 from tillwatch.config.chain import StoreSpec as StoreSpec
 from tillwatch.config.chain import System as System
+from tillwatch.config.checks import Acceptance as Acceptance
 from tillwatch.config.checks import Audit as Audit
 from tillwatch.config.checks import Field as Field
 from tillwatch.config.checks import Probe as Probe
@@ -75,6 +76,7 @@ class ChecksFile(Strict):
     probes: tuple[Probe, ...] = ()
     audits: tuple[Audit, ...] = ()
     validations: tuple[Validation, ...] = ()
+    acceptances: tuple[Acceptance, ...] = ()
 
 
 class RoutesFile(Strict):

@@ -1,0 +1,86 @@
+"""Measures both sides of every audit of an acceptance, and one side again later."""
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from tillwatch import __version__
+from tillwatch.acceptance import manifest as manifests
+from tillwatch.acceptance.manifest import Manifest
+from tillwatch.acceptance.measure import Measured, measure
+from tillwatch.audit.declare import Declared
+from tillwatch.audit.reading import Gate, Leftovers
+from tillwatch.clock import Clock
+from tillwatch.config.checks import Acceptance
+from tillwatch.config.declared import ChainConfig
+from tillwatch.errors import UsageError
+from tillwatch.model.audit import AuditReport, Verdict
+from tillwatch.sources.base import Source
+from tillwatch.validation.reading import Place, Reader
+
+SIDES = ("left", "right")
+
+
+class Audits(Protocol):
+    @property
+    def declared(self) -> Mapping[str, Declared]: ...
+
+    def run(self, audit_id: str, *, trigger: str = "cli") -> AuditReport: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Acceptances:
+    """What an acceptance needs of the product."""
+
+    config: ChainConfig
+    audits: Audits
+    #: Gives the source of a system; may refuse.
+    open: Callable[[str], Source]
+    clock: Clock
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    def run(self, spec: Acceptance) -> Manifest:
+        """Run every audit, then measure both its sides. A side that cannot be measured is an error, not a manifest."""
+        datasets = []
+        for audit in spec.audits:
+            report = self.audits.run(audit, trigger="acceptance")
+            declared = self.audits.declared[audit]
+            left, right = (self._measure(declared, side) for side in SIDES)
+            datasets.append(manifests.compared(report, left, right))
+        return Manifest(
+            acceptance=spec.id,
+            chain=self.config.chain.id,
+            version=__version__,
+            made_at=self.clock.now(),
+            accepted=all(one.verdict is Verdict.CLEAN for one in datasets),
+            datasets=tuple(datasets),
+        )
+
+    def verify(
+        self, manifest: Manifest, *, side: str = "right", system: str = ""
+    ) -> dict[str, dict[str, dict[str, str]]]:
+        """What `side` (read from `system` when one is named, a restored copy) no longer holds, by audit."""
+        found = {}
+        for kept in manifest.datasets:
+            declared = self.audits.declared.get(kept.audit)
+            if declared is None:
+                raise UsageError(f"the manifest is about audit '{kept.audit}', which is not declared any more")
+            found[kept.audit] = manifests.differences(
+                kept.left if side == "left" else kept.right, self._measure(declared, side, system)
+            )
+        return found
+
+    def _measure(self, declared: Declared, side: str, system: str = "") -> Measured:
+        spec = declared.spec
+        which = spec.left if side == "left" else spec.right
+        system = self.config.system(system or which.system).id
+        timeout = spec.timeout.total_seconds()
+        gate = Gate(
+            clock=self.clock,
+            deadline=self.clock.monotonic() + timeout,
+            timeout_seconds=timeout,
+            stop=self.stop,
+        )
+        reader = Reader(gate=gate, leftovers=Leftovers(), name=spec.id)
+        return measure(declared, side, Place(source=self.open(system), system=system, dataset=which.dataset), reader)
