@@ -17,10 +17,10 @@ from tillwatch.sources.sql import SqlOptions, SqlSource
 
 STATEMENTS = (
     "CREATE TABLE orders (sku varchar(20), name varchar(80), amount numeric(12,2), paid_at varchar(40))",
-    "CREATE TABLE lines (sku varchar(20), quantity numeric(12,4), price numeric(12,2))",
+    "CREATE TABLE order_lines (sku varchar(20), quantity numeric(12,4), price numeric(12,2))",
     "INSERT INTO orders VALUES ('A1', '可乐', 3.50, '2026-11-24T10:00:00+08:00'), ('a1', '锟斤拷', -1.00,"
     " '2031-01-01T00:00:00+08:00'), ('A2', NULL, 2.00, NULL), ('A3 ', 'Müller', 0.30, NULL), ('A3 ', 'x', 0.30, NULL)",
-    "INSERT INTO lines VALUES ('A1', 1, 1.50), ('A1', 2, 1.00), ('a1', -1, 1), ('A3 ', 3, 0.10)",
+    "INSERT INTO order_lines VALUES ('A1', 1, 1.50), ('A1', 2, 1.00), ('a1', -1, 1), ('A3 ', 3, 0.10)",
 )
 EXPECTED = {
     ("required", "A2", None),
@@ -41,7 +41,7 @@ RULES = (
         "rule": "sum",
         "field": "amount",
         "tolerance": Decimal("0.001"),
-        "lines": {"dataset": "lines", "field": "quantity", "times": "price"},
+        "lines": {"dataset": "order_lines", "field": "quantity", "times": "price"},
     },
 )
 
@@ -62,7 +62,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
 def test_every_engine_gives_the_same_findings(store: Store, tmp_path: Path) -> None:
     for statement in STATEMENTS:
         store.execute(statement)
-    datasets = {name: {"table": name} for name in ("orders", "lines")}
+    datasets = {name: {"table": name} for name in ("orders", "order_lines")}
     options = SqlOptions.model_validate({"url": store.url, "datasets": datasets})
     source = SqlSource("till", options, clock=SystemClock(), breaker=MemoryBreaker(), root=tmp_path)
     try:
