@@ -1,6 +1,6 @@
-"""Run as a program: applies a repair plan and stops dead at the moment it is told, until it is killed.
+"""Run as a program: applies or undoes a repair plan and stops dead at the moment it is told, until it is killed.
 
-    python applying.py STORE_URL ERP_FILE PLAN MOMENT
+    python applying.py STORE_URL ERP_FILE PLAN MOMENT [undo]
 
 The ERP of this story is a file, so that what one process posted the next one sees.
 """
@@ -23,7 +23,7 @@ from tillwatch.config.schema import Audit, Field, Side
 from tillwatch.config.yaml import Mapping as Node
 from tillwatch.config.yaml import parse
 from tillwatch.sources.base import Reading
-from tillwatch.sources.documents import Document, Line, OrderDocument, Plan, Receipt
+from tillwatch.sources.documents import Document, Line, Operation, OrderDocument, Plan, Receipt
 from tillwatch.store.db import Database
 
 LINES = {reference: (Line(sku="001", quantity=Decimal(2), unit_price=Decimal("3.50")),) for reference in ("A-1", "A-2")}
@@ -66,6 +66,10 @@ class FileErp(FakeErp):
         self._refresh()
         return super().plan(document)
 
+    def revert(self, receipt: Receipt) -> Plan:
+        self._refresh()
+        return super().revert(receipt)
+
     def find(self, document: Document) -> Receipt | None:
         self._refresh()
         return super().find(document)
@@ -73,8 +77,12 @@ class FileErp(FakeErp):
     def write(self, plan: Plan) -> Receipt:
         assert isinstance(plan.document, OrderDocument)
         self._stop_dead("before")
+        self._refresh()
         connection = self._open()
-        connection.execute("INSERT INTO posted VALUES (?)", (plan.document.reference,))
+        if plan.operation is Operation.CANCEL:
+            connection.execute("DELETE FROM posted WHERE reference = ?", (plan.document.reference,))
+        else:
+            connection.execute("INSERT INTO posted VALUES (?)", (plan.document.reference,))
         connection.commit()
         connection.close()
         self._stop_dead("after")
@@ -116,6 +124,10 @@ def repairs(database: Database, erp: FileErp, clock: Clock) -> Repairs:
 
 
 if __name__ == "__main__":
-    url, file, plan, moment = sys.argv[1:]
+    url, file, plan, moment, *undo = sys.argv[1:]
     database = Database.open(url, clock=SystemClock())
-    repairs(database, FileErp(Path(file), moment), SystemClock()).apply_repair(int(plan), actor="child")
+    mine = repairs(database, FileErp(Path(file), moment), SystemClock())
+    if undo:
+        mine.undo_repair(int(plan), actor="child")
+    else:
+        mine.apply_repair(int(plan), actor="child")
