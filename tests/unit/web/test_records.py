@@ -38,7 +38,8 @@ def test_an_alert_is_an_incident_with_its_timeline_its_alerts_and_its_deliveries
     assert [item.name for item in records.episodes([incident.id])[incident.id]] == ["InterfaceDown"]
     assert [item.name for item in records.active_alerts()] == ["InterfaceDown"]
     assert {item.incident for item in records.deliveries(limit=10)} == {incident.id}
-    assert records.incident_document(incident.id)["state"] == "open"
+    document = records.incident_document(incident.id)
+    assert (document["state"], document["similar"]) == ("open", [])
 
 
 def test_deliveries_of_one_incident_are_paged_newest_first(router: Router, records: StoreRecords) -> None:
