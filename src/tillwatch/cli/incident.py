@@ -16,6 +16,7 @@ from tillwatch.model.incident import Incident, IncidentState
 from tillwatch.oncall.duty import Duty
 from tillwatch.schedule import parse_duration
 from tillwatch.store import incidents as store
+from tillwatch.store import similar
 from tillwatch.web.formats import Formats
 from tillwatch.web.language import CHINESE, ENGLISH, texts
 from tillwatch.web.views.timeline import entry_views
@@ -187,6 +188,7 @@ def _told(ctx: typer.Context, application: Any, number: int) -> tuple[Incident, 
     with application.database.read() as connection:
         incident = store.get(connection, number)
         document = store.document(connection, number)
+        document["similar"] = similar.document(similar.of(connection, incident))
         document["explain"] = explain(incident, Duty.of(chain), application.clock.now()).document()
         entries = store.timeline(connection, number)
     t = texts(CHINESE if language(ctx, chain) == "zh" else ENGLISH)

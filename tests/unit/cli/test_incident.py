@@ -79,7 +79,7 @@ def test_show_prints_the_documented_document(tillwatch) -> None:  # type: ignore
     assert "incident 1 is open since 2026-11-24 11:00:00+08:00" in err
     assert set(document) >= {
         "incident", "state", "severity", "component", "title", "opened_at", "acknowledged_at", "resolved_at",
-        "alerts", "timeline", "notifications", "runbooks", "evidence",
+        "alerts", "timeline", "notifications", "runbooks", "evidence", "similar",
     }  # fmt: skip
     assert document["evidence"]["differences"][0]["key"] == {"order_ref": "CY-0007"}
 
