@@ -48,6 +48,7 @@ from tillwatch.oncall.duty import Duty
 from tillwatch.probers.registry import builtin
 from tillwatch.probers.runner import ProbeRunner
 from tillwatch.runbook.actions.base import ActionServices
+from tillwatch.runbook.automatic import AutomaticRuns
 from tillwatch.runbook.desk import RunbookDesk
 from tillwatch.sources import registry as systems
 from tillwatch.sources.registry import Sources
@@ -62,6 +63,8 @@ from tillwatch.web.services import Services
 TICK_SECONDS = 1.0
 #: A report is for people who read it in the morning; half a minute does not matter to them.
 REPORT_SECONDS = 30.0
+#: What starts by itself starts soon, but after the incident has taken in what broke together.
+AUTOMATIC_SECONDS = 5.0
 
 _log = structlog.get_logger("tillwatch.app")
 
@@ -264,6 +267,7 @@ def _running(app: App) -> list[tuple[str, Run]]:
         ("incidents", _incident_rounds(app)),
         ("invariants", _invariant_rounds(app)),
         ("reports", _report_rounds(app)),
+        ("automatic", _automatic_rounds(app)),
     ]
 
 
@@ -292,6 +296,11 @@ def _invariant_rounds(app: App) -> Run:
         send=Direct(app.config, app.notifiers, clock=app.clock),
     )
     return rounds("invariants", auditor.round, every_seconds=CHECK_SECONDS, clock=app.clock, metrics=app.metrics)
+
+
+def _automatic_rounds(app: App) -> Run:
+    automatic = AutomaticRuns(app.runbooks, app.config, database=app.database, clock=app.clock, owner=app.owner)
+    return rounds("automatic", automatic.round, every_seconds=AUTOMATIC_SECONDS, clock=app.clock, metrics=app.metrics)
 
 
 def _report_rounds(app: App) -> Run:

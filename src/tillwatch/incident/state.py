@@ -76,6 +76,8 @@ TIMELINE_KINDS: Mapping[str, tuple[str, ...]] = {
     "assigned": ("assignee",),
     "note": ("text",),
     "flapping": ("often", "until"),
+    "automatic_held": ("runbook", "windows"),
+    "automatic_refused": ("runbook", "reason"),
     "resolved": ("reason", "alerts"),
 }
 

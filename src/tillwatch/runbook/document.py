@@ -97,6 +97,9 @@ class FrontMatter(Strict):
     #: The target only one run may hold.
     lock: Annotated[str, Key(min_length=1)]
     limits: Limits = Limits()
+    #: It starts by itself for an incident it serves that nobody is on, unless the calendar forbids it. Steps that ask
+    #: for approval wait for it as in any run.
+    automatic: bool = False
     done_when: DoneWhen | None = None
 
 

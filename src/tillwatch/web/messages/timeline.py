@@ -34,6 +34,12 @@ MESSAGES: Mapping[str, Text] = {
         "Over for now; it came back {often} times in half an hour, so it stays open until {until}",
         "暂时恢复；半小时内已反复 {often} 次，{until} 前仍保持未关闭",
     ),
+    "timeline.automatic_held": Text(
+        "The runbook {runbook} may not start by itself now: {windows}", "预案 {runbook} 现在不能自动执行：{windows}"
+    ),
+    "timeline.automatic_refused": Text(
+        "The runbook {runbook} did not start by itself: {reason}", "预案 {runbook} 未能自动执行：{reason}"
+    ),
     "timeline.resolved": Text(
         "Resolved: every alert was ended by its own source", "已解决：所有告警均由各自的来源宣告恢复"
     ),

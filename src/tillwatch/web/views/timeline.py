@@ -113,6 +113,7 @@ def _text(entry: TimelineEntry, config: ChainConfig, t: Texts, f: Formats, *, by
         "to": target_name(config, str(data.get("target", "")), str(data.get("person", "")), t),
         "turn": t.or_raw("turn", str(data.get("turn") or data.get("reason") or "")),
         "why": t.or_raw("step", str(data.get("reason", ""))),
+        "windows": t("list").join(window_name(config, str(one), t) for one in _list(data.get("windows"))),
         "causes": t("list").join(str(one) for one in _list(data.get("causes"))),
         "calendar": t("list").join(window_name(config, str(one), t) for one in _list(data.get("calendar"))),
         "until": f.seconds_clock(until) if (until := _instant(data.get("until"))) else "",
