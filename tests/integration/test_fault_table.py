@@ -155,7 +155,7 @@ def test_a_database_behind_a_dead_link_is_answered_503_in_time(story: Story, pos
 @pytest.mark.parametrize("step", ["+3600", "-7200"], ids=["an hour ahead", "two hours back"])
 def test_a_clock_that_jumps_neither_repeats_nor_loses_a_message(story: Story, tmp_path: Path, step: str) -> None:
     if not FAKETIME.exists():
-        pytest.skip("libfaketime is not installed; tests/packages.sh installs it")
+        pytest.fail("libfaketime is not installed; tests/packages.sh installs it")
     offset = tmp_path / "offset"
     offset.write_text("+0")
     story.server.environment = {
@@ -197,7 +197,7 @@ def test_a_channel_whose_name_is_not_found_loses_no_message_and_holds_up_no_aler
 def test_a_disk_that_fails_a_sync_is_never_answered_200(story: Story, call: int) -> None:
     """From the given call on, every fdatasync and fsync of the server fails until the disk is well again."""
     if shutil.which("strace") is None:
-        pytest.skip("strace is not installed; tests/packages.sh installs it")
+        pytest.fail("strace is not installed; tests/packages.sh installs it")
     story.server.start()
     assert story.send("Before") == 200
     assert story.server.process is not None
