@@ -17,6 +17,7 @@ from tillwatch.notify.dingtalk import Dingtalk, DingtalkOptions
 from tillwatch.notify.feishu import Feishu, FeishuOptions
 from tillwatch.notify.registry import OPTIONS
 from tillwatch.notify.webhook import Webhook, WebhookOptions
+from tillwatch.notify.wecom_app import WecomApp, WecomAppOptions
 from tillwatch.notify.wecom_bot import WecomBot, WecomBotOptions
 
 TOKEN = "SECRETTOKEN-0123456789"
@@ -24,6 +25,17 @@ CLOCK = SystemClock()
 TIMEOUT = timedelta(seconds=1)
 #: A send may take this much longer than its timeout on a busy machine, and not more.
 SLACK_SECONDS = 4.0
+
+
+def wecom_app(address: str) -> Notifier:
+    """With the token it has fetched before; how it fetches one is under its own tests."""
+    options = WecomAppOptions(
+        url=f"http://{address}", corp_id="ww123456", secret=Secret(TOKEN), agent_id=1, users=("all",), timeout=TIMEOUT
+    )
+    app = WecomApp(options, clock=CLOCK)
+    app._hidden[-1], app._token_ends = f"access-{TOKEN}", CLOCK.monotonic() + 3_600
+    return app
+
 
 Make = Callable[[str], Notifier]
 MAKERS: dict[str, Make] = {
@@ -36,6 +48,7 @@ MAKERS: dict[str, Make] = {
     "wecom_bot": lambda address: WecomBot(
         WecomBotOptions(url=f"http://{address}", key=Secret(TOKEN), timeout=TIMEOUT), clock=CLOCK
     ),
+    "wecom_app": wecom_app,
     "dingtalk": lambda address: Dingtalk(
         DingtalkOptions(url=f"http://{address}", token=Secret(TOKEN), secret=Secret(TOKEN), timeout=TIMEOUT),
         clock=CLOCK,
@@ -48,6 +61,7 @@ MAKERS: dict[str, Make] = {
 #: How a service that hides refusals inside HTTP 200 says yes. The others mean it.
 YES = {
     "wecom_bot": '{"errcode":0,"errmsg":"ok"}',
+    "wecom_app": '{"errcode":0,"errmsg":"ok"}',
     "dingtalk": '{"errcode":0,"errmsg":"ok"}',
     "feishu": '{"code":0,"msg":"success"}',
 }
