@@ -1,10 +1,7 @@
 """Builds the product from a chain directory: everything wired, nothing running until `start`."""
 
 import asyncio
-import os
 import random
-import secrets
-import socket
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -21,6 +18,7 @@ from tillwatch.alerting.route import route
 from tillwatch.alerting.silences import Silences
 from tillwatch.app import gauges, heard
 from tillwatch.app.loops import Loops, Run, rounds
+from tillwatch.app.owners import is_gone, own_name
 from tillwatch.audit import reports
 from tillwatch.audit.ranges import Scale
 from tillwatch.audit.repair import Repairs
@@ -52,7 +50,7 @@ from tillwatch.runbook.automatic import AutomaticRuns
 from tillwatch.runbook.desk import RunbookDesk
 from tillwatch.sources import registry as systems
 from tillwatch.sources.registry import Sources
-from tillwatch.store import incidents, links, outbox
+from tillwatch.store import incidents, links, outbox, queues
 from tillwatch.store.breakers import StoredBreaker
 from tillwatch.store.db import Database
 from tillwatch.validation.runner import ValidationRunner
@@ -129,6 +127,10 @@ class App:
 
     def run(self) -> None:
         """Start the loops."""
+        if self.database.dialect == "sqlite":
+            # A file has its processes on one machine, so a sender that is gone can be told from a slow one.
+            gone = partial(is_gone, me=self.owner)
+            self.database.write(lambda connection: queues.release(connection, gone, self.clock.now()))
         gauges.read_successfully(self.metrics, self.clock)
         self._closing.callback(self.loops.stop)
         self.loops.start(_running(self))
@@ -158,7 +160,7 @@ def build(config: ChainConfig, *, clock: Clock | None = None) -> App:
 
 
 def _wire(config: ChainConfig, clock: Clock, closing: ExitStack) -> App:
-    owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
+    owner = own_name()
     metrics = Metrics()
     database = Database.open(config.store.url, clock=clock, root=config.root)
     closing.callback(database.close)

@@ -1,6 +1,6 @@
 """What waits on each channel, taken together when a channel may send little."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -104,3 +104,17 @@ def claim_together(
         if row["id"] < behind.get(row["incident"], row["id"] + 1) and rows.take(connection, row, owner, now, lease)
     ]
     return rows.get_all(connection, taken)
+
+
+def release(connection: Connection, is_gone: Callable[[str], bool], now: datetime) -> int:
+    """End the leases of senders that are gone, so that their messages need not wait for the end. Returns how many.
+
+    What they had begun to send is taken again as a possible repeat, as after any lease that ran out.
+    """
+    held = outbox.c.state == DeliveryState.SENDING.value
+    owners = connection.execute(select(outbox.c.lease_owner).where(held).distinct()).scalars()
+    gone = sorted(owner for owner in owners if is_gone(owner))
+    if not gone:
+        return 0
+    ended = update(outbox).where(held, outbox.c.lease_owner.in_(gone), outbox.c.lease_until > now)
+    return connection.execute(ended.values(lease_until=now)).rowcount

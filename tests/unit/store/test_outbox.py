@@ -6,7 +6,7 @@ import pytest
 
 from tillwatch.clock import ManualClock
 from tillwatch.model.notice import Attempt, DeliveryRecord, DeliveryState, Notice, NoticeKind
-from tillwatch.store import outbox
+from tillwatch.store import outbox, queues
 from tillwatch.store.db import Database
 
 LEASE = timedelta(seconds=60)
@@ -210,3 +210,17 @@ def test_the_delivery_log_is_newest_first_and_pages(database: Database, clock: M
 def test_an_unknown_delivery_says_so(database: Database) -> None:
     with database.read() as connection, pytest.raises(LookupError, match="no delivery 7"):
         outbox.get(connection, 7)
+
+
+def test_the_messages_of_a_sender_that_is_gone_need_not_wait_for_its_lease(
+    database: Database, clock: ManualClock
+) -> None:
+    put(database, notice(clock.now()))
+    [taken] = take(database, clock, "dead")
+    database.write(lambda connection: outbox.begin(connection, taken))
+    assert take(database, clock, "me") == []
+    now = clock.now()
+    assert database.write(lambda connection: queues.release(connection, lambda owner: owner == "other", now)) == 0
+    assert database.write(lambda connection: queues.release(connection, lambda owner: owner == "dead", now)) == 1
+    [again] = take(database, clock, "me")
+    assert (again.key, again.possible_repeat) == (taken.key, True)
