@@ -21,9 +21,10 @@ coverage: setup
 	tests/packages.sh
 	.venv/bin/python -m pytest --cov --cov-report=term:skip-covered
 
-# 1,000 kills (40 rounds of 25) on SQLite.
+# 1,000 kills (40 rounds of 25) on SQLite; digests on every pair of engines with every kind of key.
 soak: setup
 	TILLWATCH_SOAK_ROUNDS=40 .venv/bin/python -m pytest tests/integration/test_kill.py -k sqlite
+	TILLWATCH_SOAK_ROUNDS=40 .venv/bin/python -m pytest tests/integration/audit/pushdown/test_matrix.py
 
 bench: setup
 	tests/packages.sh
