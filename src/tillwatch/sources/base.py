@@ -125,6 +125,9 @@ class Tail:
     stable: bool = True
     bytes_read: int = 0
     requests: int = 0
+    #: With what to ask for everything that changes from the beginning of this reading on (`sources.changes.Tracks`);
+    #: empty when the system does not track this dataset.
+    token: str = ""
 
 
 class Reading:

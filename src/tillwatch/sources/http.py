@@ -35,7 +35,7 @@ class Answer:
 
 
 class Transport:
-    """Posts JSON to one system. Safe for several threads."""
+    """Gets and posts JSON at one system. Safe for several threads."""
 
     def __init__(
         self,
@@ -45,6 +45,7 @@ class Transport:
         budget: Budget,
         timeout_seconds: float,
         connect_timeout_seconds: float,
+        max_connections: int = MAX_CONNECTIONS,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         self._system = system
@@ -53,7 +54,7 @@ class Transport:
         self._timeout_seconds = timeout_seconds
         self._client = httpx.Client(
             timeout=httpx.Timeout(timeout_seconds, connect=connect_timeout_seconds),
-            limits=httpx.Limits(max_connections=MAX_CONNECTIONS, keepalive_expiry=5.0),
+            limits=httpx.Limits(max_connections=max_connections, keepalive_expiry=5.0),
             # A proxy meant for the outside must not see calls inside the chain.
             trust_env=False,
             follow_redirects=False,
@@ -62,16 +63,23 @@ class Transport:
 
     def post(self, url: str, body: bytes, *, headers: Mapping[str, str] | None = None) -> Answer:
         """The answer with any status below 500 except 429. Raises SourceUnavailable or AnswerLost, with a cause."""
+        return self._answer("POST", url, body, {"Content-Type": "application/json", **(headers or {})})
+
+    def get(self, url: str, *, headers: Mapping[str, str] | None = None) -> Answer:
+        """As `post`. Messages name the url without its query, which is long and may hold a key."""
+        return self._answer("GET", url, None, headers or {})
+
+    def _answer(self, method: str, url: str, body: bytes | None, headers: Mapping[str, str]) -> Answer:
         self._budget.take()
-        all_headers = {"Content-Type": "application/json", **(headers or {})}
+        place = url.partition("?")[0]
         try:
-            with self._client.stream("POST", url, content=body, headers=all_headers) as response:
-                content = self._bounded(response, url)
+            with self._client.stream(method, url, content=body, headers=headers) as response:
+                content = self._bounded(response, place)
         except httpx.HTTPError as error:
-            raise self._failure(error, url) from None
+            raise self._failure(error, place) from None
         answer = Answer(status=response.status_code, body=content, headers=response.headers)
         if answer.status == httpx.codes.TOO_MANY_REQUESTS or answer.status >= httpx.codes.INTERNAL_SERVER_ERROR:
-            raise self._unavailable(answer, url)
+            raise self._unavailable(answer, place)
         return answer
 
     def close(self) -> None:

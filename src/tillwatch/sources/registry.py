@@ -13,11 +13,17 @@ from tillwatch.config.schema import System
 from tillwatch.errors import ConfigError, Problem, TillwatchError, UsageError
 from tillwatch.sources.base import Breaker, MemoryBreaker, Source
 from tillwatch.sources.host import HostOptions, HostSource
+from tillwatch.sources.odata import ODataOptions, ODataSource
 from tillwatch.sources.sql import SqlOptions, SqlSource
 from tillwatch.sources.tryton import TrytonOptions, TrytonSource
 
 #: Every kind of source, with the model of its options.
-OPTIONS: dict[str, type[BaseModel]] = {"host": HostOptions, "sql": SqlOptions, "tryton": TrytonOptions}
+OPTIONS: dict[str, type[BaseModel]] = {
+    "host": HostOptions,
+    "odata": ODataOptions,
+    "sql": SqlOptions,
+    "tryton": TrytonOptions,
+}
 
 M = TypeVar("M", bound=BaseModel)
 _Open = Callable[[], Source]
@@ -96,4 +102,6 @@ def _opener(config: ChainConfig, system: str, options: BaseModel, clock: Clock, 
         return lambda: SqlSource(system, options, clock=clock, breaker=breaker, root=config.root)
     if isinstance(options, TrytonOptions):
         return lambda: TrytonSource(system, options, clock=clock, breaker=breaker, zone=config.chain.timezone)
+    if isinstance(options, ODataOptions):
+        return lambda: ODataSource(system, options, clock=clock, breaker=breaker)
     return lambda: HostSource(system)
