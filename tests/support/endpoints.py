@@ -48,9 +48,12 @@ class _Quiet(ThreadingHTTPServer):
         """A client that goes away, or refuses our certificate, is part of the tests."""
 
 
-def http_server(reply: Reply, *, tls: ssl.SSLContext | None = None) -> socketserver.BaseServer:
+def http_server(reply: Reply, *, tls: ssl.SSLContext | None = None, buffered: bool = False) -> socketserver.BaseServer:
+    """`buffered` sends an answer in one piece: in two, a kept connection waits 40 ms for the second."""
+
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        wbufsize = -1 if buffered else 0
 
         def do_GET(self) -> None:
             reply(self)

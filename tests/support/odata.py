@@ -111,7 +111,7 @@ class ODataStub:
 
     @contextmanager
     def running(self) -> Iterator["ODataStub"]:
-        with serving(http_server(self._reply)) as port:
+        with serving(http_server(self._reply, buffered=True)) as port:
             self.url = f"http://127.0.0.1:{port}/service"
             yield self
 
@@ -127,7 +127,7 @@ class ODataStub:
             if too_many:
                 self.throttled += 1
                 wait = {"Retry_After": self.behaviour.retry_after} if self.behaviour.retry_after else {}
-                _send(handler, 429, self._error("TooManyRequests", "slow down"), **wait)
+                send(handler, 429, self._error("TooManyRequests", "slow down"), **wait)
                 return
             if self.behaviour.latency_seconds:
                 time.sleep(self.behaviour.latency_seconds)  # noqa: TID251
@@ -146,26 +146,26 @@ class ODataStub:
         authorization = handler.headers.get("Authorization", "")
         if not self._lets_in(authorization):
             self.refused += bool(authorization)
-            _send(handler, 401, "<html>Logon failed</html>")
+            send(handler, 401, "<html>Logon failed</html>")
             return
         with self._lock:
             broken = self.behaviour.broken > 0 and path != "$metadata"
             self.behaviour.broken -= broken
         if broken:
-            _send(handler, self.behaviour.broken_status, self._error("Internal", "dump in the back end"))
+            send(handler, self.behaviour.broken_status, self._error("Internal", "dump in the back end"))
             return
         if path in {"", "$metadata"}:
-            _send(handler, 200, self.metadata() if path else "{}", Content_Type="application/xml")
+            send(handler, 200, self.metadata() if path else "{}", Content_Type="application/xml")
             return
         name, _, rest = path.partition("/")
         if name not in self.sets:
-            _send(handler, 404, self._error("NotFound", f"Resource not found for the segment '{name}'."))
+            send(handler, 404, self._error("NotFound", f"Resource not found for the segment '{name}'."))
             return
         try:
             status, body = self._entities(self.sets[name], rest, options, handler.headers.get("Prefer", ""))
         except (BadFilter, KeyError, ValueError) as error:
             status, body = 400, self._error("BadRequest", str(error))
-        _send(handler, status, body, Content_Type="application/json")
+        send(handler, status, body, Content_Type="application/json")
 
     def _lets_in(self, authorization: str) -> bool:
         behaviour = self.behaviour
@@ -180,9 +180,9 @@ class ODataStub:
         form = parse_qs(handler.rfile.read(int(handler.headers["Content-Length"])).decode())
         if form.get("client_secret") != [self.behaviour.password]:
             self.refused += 1
-            _send(handler, 401, json.dumps({"error": "invalid_client"}))
+            send(handler, 401, json.dumps({"error": "invalid_client"}))
             return
-        _send(handler, 200, json.dumps({"access_token": self.behaviour.token, "expires_in": 3600}))
+        send(handler, 200, json.dumps({"access_token": self.behaviour.token, "expires_in": 3600}))
 
     def _entities(self, one: StubSet, rest: str, options: dict[str, str], prefer: str) -> tuple[int, str]:
         properties = {name: kind for name, kind in one.properties.items() if name not in self.behaviour.dropped}
@@ -318,10 +318,6 @@ class ODataStub:
             if name not in self.behaviour.dropped
         )
         return f'<EntityType Name="{one.name}Type"><Key>{key}</Key>{properties}</EntityType>'
-
-
-def _send(handler: BaseHTTPRequestHandler, status: int, body: str, **headers: str) -> None:
-    send(handler, status, body, **headers)
 
 
 def _stored(value: object) -> object:

@@ -66,7 +66,7 @@ class Transport:
         return self._answer("POST", url, body, {"Content-Type": "application/json", **(headers or {})})
 
     def get(self, url: str, *, headers: Mapping[str, str] | None = None) -> Answer:
-        """As `post`. Messages name the url without its query, which is long and may hold a key."""
+        """As `post`, with 501 among the answers. Messages leave out the query, which is long and may hold a key."""
         return self._answer("GET", url, None, headers or {})
 
     def _answer(self, method: str, url: str, body: bytes | None, headers: Mapping[str, str]) -> Answer:
@@ -78,6 +78,9 @@ class Transport:
         except httpx.HTTPError as error:
             raise self._failure(error, place) from None
         answer = Answer(status=response.status_code, body=content, headers=response.headers)
+        if method == "GET" and answer.status == httpx.codes.NOT_IMPLEMENTED:
+            # Asking again changes nothing; what to ask instead is for the caller to know.
+            return answer
         if answer.status == httpx.codes.TOO_MANY_REQUESTS or answer.status >= httpx.codes.INTERNAL_SERVER_ERROR:
             raise self._unavailable(answer, place)
         return answer

@@ -10,12 +10,14 @@ from zoneinfo import ZoneInfo
 import psycopg
 import pytest
 from tests.support.mariadb import MariaDb
+from tests.support.odata import ODataStub, StubSet
 from tests.support.postgres import Postgres
 
 from tillwatch.clock import SystemClock
 from tillwatch.lab import erp as lab_erp
 from tillwatch.lab.erp import Erp
 from tillwatch.sources.base import MemoryBreaker, Source
+from tillwatch.sources.odata import ODataOptions, ODataSource
 from tillwatch.sources.sql import SqlOptions, SqlSource
 from tillwatch.sources.tryton import TrytonOptions, TrytonSource
 
@@ -280,7 +282,64 @@ def tryton_subject(server: Erp) -> Subject:
     )
 
 
-@pytest.fixture(scope="session", params=["sqlite", "postgresql", "mariadb", "tryton"])
+def odata_service(version: int) -> ODataStub:
+    properties = {"sku_code": "Edm.String", "item_name": "Edm.String", "note": "Edm.String", "price": "Edm.Decimal"}
+    service = ODataStub(StubSet(name="Items", key=("sku_code",), properties=properties), version=version)
+    for item in ITEMS:
+        odata_insert(service, item)
+    return service
+
+
+def odata_insert(service: ODataStub, item: Item) -> None:
+    service.put("Items", {"sku_code": item.sku, "item_name": item.name, "note": item.note, "price": f"{item.price:f}"})
+
+
+def odata_source(url: str, page_rows: int = 1000, breaker: MemoryBreaker | None = None, **more: object) -> ODataSource:
+    columns = {"sku": "sku_code", "name": "item_name", "note": "note", "price": "price"}
+    options = ODataOptions.model_validate(
+        {
+            "url": url,
+            "page_rows": page_rows,
+            "requests_per_minute": 60_000,
+            "connect_timeout_seconds": "2",
+            "datasets": {
+                "items": {"set": "Items", "columns": columns},
+                "gone": {"set": "gone", "columns": {"sku": "sku_code"}},
+                "moved": {"set": "Items", "columns": {"sku": "sku_cod"}},
+            },
+            **more,
+        }
+    )
+    return ODataSource("erp", options, clock=SystemClock(), breaker=breaker or MemoryBreaker(), batch_rows=page_rows)
+
+
+def odata_subject(open_service: ODataStub, locked: ODataStub) -> Subject:
+    locked.behaviour.user, locked.behaviour.password = "tillwatch", "right"
+    return Subject(
+        name=f"odata-v{open_service.version}",
+        open=lambda batch_rows: odata_source(open_service.url, batch_rows),
+        unreachable=lambda: odata_source("http://127.0.0.1:1/service"),
+        refusing=lambda breaker: odata_source(locked.url, breaker=breaker, user="tillwatch", password=WRONG_PASSWORD),
+        refused_logins=lambda: locked.refused,
+        insert=lambda item: odata_insert(open_service, item),
+    )
+
+
+@pytest.fixture(scope="session")
+def odata_v2() -> Iterator[Subject]:
+    """A stub of ours, not a product: see `tests.support.odata`."""
+    with odata_service(2).running() as service, odata_service(2).running() as locked:
+        yield odata_subject(service, locked)
+
+
+@pytest.fixture(scope="session")
+def odata_v4() -> Iterator[Subject]:
+    """A stub of ours, not a product: see `tests.support.odata`."""
+    with odata_service(4).running() as service, odata_service(4).running() as locked:
+        yield odata_subject(service, locked)
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgresql", "mariadb", "tryton", "odata_v2", "odata_v4"])
 def subject(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Subject:
     """Each test of the suite runs on every kind of system."""
     match request.param:
@@ -290,6 +349,9 @@ def subject(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
             return postgresql_subject(request.getfixturevalue("postgres"))
         case "mariadb":
             return mariadb_subject(request.getfixturevalue("mariadb"))
+        case "odata_v2" | "odata_v4":
+            found: Subject = request.getfixturevalue(request.param)
+            return found
         case _:
             return tryton_subject(request.getfixturevalue("own_erp"))
 

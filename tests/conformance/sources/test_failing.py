@@ -6,7 +6,7 @@ import traceback
 from collections.abc import Callable, Iterator
 
 import pytest
-from tests.conformance.sources.conftest import WRONG_PASSWORD, Subject, erp_source, sql_source
+from tests.conformance.sources.conftest import WRONG_PASSWORD, Subject, erp_source, odata_source, sql_source
 from tests.conformance.sources.test_reading import rows_of
 
 from tillwatch.errors import AuthRefused, Cause, RefusedError, SourceUnavailable
@@ -118,10 +118,12 @@ def test_a_secret_in_a_url_is_not_repeated_by_an_error() -> None:
         assert "u:s3cret" not in repr(failure.value) + repr(source) + repr(source._options)
 
 
-@pytest.mark.parametrize("kind", ["sql", "tryton"])
+@pytest.mark.parametrize("kind", ["sql", "tryton", "odata"])
 def test_a_system_that_hangs_is_a_timeout_not_a_hanging_probe(kind: str, silent_port: int, erp: Erp) -> None:
     if kind == "sql":
         source: Source = sql_source(f"postgresql://u@127.0.0.1:{silent_port}/x", 10)
+    elif kind == "odata":
+        source = odata_source(f"http://127.0.0.1:{silent_port}", timeout_seconds="0.2")
     else:
         source = erp_source(erp, url=f"http://127.0.0.1:{silent_port}", timeout_seconds="0.2")
     check, *_ = source.check()
@@ -129,10 +131,12 @@ def test_a_system_that_hangs_is_a_timeout_not_a_hanging_probe(kind: str, silent_
     source.close()
 
 
-@pytest.mark.parametrize("kind", ["sql", "tryton"])
+@pytest.mark.parametrize("kind", ["sql", "tryton", "odata"])
 def test_a_name_nobody_knows_is_a_dns_failure(kind: str, erp: Erp) -> None:
     if kind == "sql":
         source: Source = sql_source("postgresql://u@no-such-host.invalid/x", 10)
+    elif kind == "odata":
+        source = odata_source("http://no-such-host.invalid:8000")
     else:
         source = erp_source(erp, url="http://no-such-host.invalid:8000")
     check, *_ = source.check()
@@ -150,7 +154,7 @@ def test_a_database_source_never_writes(subject: Subject) -> None:
 
 
 def test_a_query_that_tries_to_write_changes_nothing(subject: Subject) -> None:
-    if subject.name == "tryton":
+    if subject.name == "tryton" or subject.name.startswith("odata"):
         pytest.skip("it takes no queries")
     source = subject.open(10)
     before = rows_of(source)[1].rows

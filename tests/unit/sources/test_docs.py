@@ -7,12 +7,13 @@ import pytest
 from pydantic import BaseModel
 
 from tillwatch.sources import registry
+from tillwatch.sources.odata import ODataDataset
 from tillwatch.sources.sql import SqlDataset
 from tillwatch.sources.tryton import TrytonDataset
 from tillwatch.sources.tryton.catalogue import ORDER_FIELDS
 
 PAGE = (Path(__file__).parents[3] / "docs" / "sources.md").read_text(encoding="utf-8")
-MODELS = [*registry.OPTIONS.values(), SqlDataset, TrytonDataset]
+MODELS = [*registry.OPTIONS.values(), ODataDataset, SqlDataset, TrytonDataset]
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)

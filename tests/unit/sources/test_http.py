@@ -115,3 +115,19 @@ def test_an_endless_answer_is_cut_off() -> None:
 
     with pytest.raises(SourceError, match="more than"):
         transport(endless).post("http://erp/", b"{}")
+
+
+def test_a_get_sends_no_body_and_its_errors_leave_out_the_query() -> None:
+    seen: list[httpx.Request] = []
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        return httpx.Response(501 if len(seen) == 1 else 500, text="no")
+
+    http = transport(handler)
+    assert http.get("http://erp/x?key=s3cret", headers={"Accept": "text/plain"}).status == 501
+    with pytest.raises(AnswerLost, match="http://erp/x answered HTTP 500") as failure:
+        http.get("http://erp/x?key=s3cret")
+    assert "s3cret" not in str(failure.value)
+    assert (seen[0].method, seen[0].content, seen[0].headers["accept"]) == ("GET", b"", "text/plain")
+    http.close()
