@@ -14,6 +14,7 @@ from tillwatch.audit.reading import SIDES
 from tillwatch.audit.rows import decode_key
 from tillwatch.audit.spill import Stand
 from tillwatch.audit.tiers import Facts, Impossible, SideFacts, Tier, Words
+from tillwatch.audit.tracking import Tracked, cuts, tracker
 from tillwatch.model.proof import Bucket, Mark, Proof, SideProof
 from tillwatch.sources.changes import Changes, ChangeSupport, Slices
 
@@ -57,13 +58,15 @@ class Approach:
         self.reason = decision.reason
         if self._remembers(facts):
             self._ask_newest(facts)
+        if decision.tracked:
+            return self._chosen(self._tracked(), decision.reason)
         if decision.tier is Tier.DELTA:
             return self._chosen(self._delta(), decision.reason)
         if decision.tier is Tier.FINGERPRINT:
             assert self.memory is not None
             self._ask_marks(self.memory.prefix)
             return self._chosen(self._fingerprint(), decision.reason)
-        if self._remembers(facts) and len(self._supports) == len(SIDES):
+        if self._remembers(facts) and self._marks_serve(facts):
             self._ask_marks(self._cut())
         return self._full(decision, facts)
 
@@ -79,6 +82,11 @@ class Approach:
         """What this run, proven by `strategy`, leaves. Asked for after the suspects have settled."""
         declared, reads = self.task.declared, self.task.sides.reads
         known, sides = self._known(), self._sides()
+        if isinstance(self._strategy, Tracked) and self._strategy.finished:
+            assert self.memory is not None
+            left, right, proven = sides["left"], sides["right"], self._proven() if self._marks else {}
+            same = replace(self.memory, run=self.run, proven_at=self.now, swept_at=self.now, deltas=0)
+            return replace(same, left=left, right=right, buckets=proven, known=known)
         if strategy == Tier.DELTA:
             assert self.memory is not None
             kept = {side: replace(sides[side], basis=self._before(side).basis) for side in SIDES}
@@ -114,11 +122,19 @@ class Approach:
         return {
             side: SideProof(
                 rows=self.task.sides.reads[side].rows,
-                basis=self._supports[side].basis if self._marks else "",
+                basis=self._supports[side].basis if side in self._marks else "",
                 newest_change=self._newest[side],
+                token=self._token(side),
             )
             for side in SIDES
         }
+
+    def _token(self, side: str) -> str:
+        """An older one says no less, so it is kept where this run gave none."""
+        if isinstance(self._strategy, Tracked) and side in self._strategy.next_tokens:
+            return self._strategy.next_tokens[side]
+        same = self.memory is not None and self.memory.signature == signature(self.task.declared)
+        return self.task.sides.reads[side].token or (self._before(side).token if same else "")
 
     @property
     def _began(self) -> datetime:
@@ -215,7 +231,18 @@ class Approach:
                 change_field = described.datasets[read.dataset].change_field
         if not (source.capabilities.since and source.capabilities.keys):
             change_field = ""
-        return SideFacts(where=str(read), support=support, change_field=change_field)
+        return SideFacts(
+            where=str(read),
+            support=support,
+            change_field=change_field,
+            tracks=tracker(self.task, side) is not None,
+            cuts=support is not None or cuts(self.task, side),
+        )
+
+    def _marks_serve(self, facts: Facts) -> bool:
+        """Fingerprints of one side alone serve beside what the other tracks."""
+        about = {"left": facts.left, "right": facts.right}
+        return bool(self._supports) and all(side in self._supports or about[side].tracks for side in SIDES)
 
     def _wants_delta(self) -> bool:
         spec = self.task.declared.spec
@@ -244,15 +271,16 @@ class Approach:
         """Where to cut keys into buckets: as before while that is known, else by a sample of the left side's keys."""
         if self.memory is not None and self.memory.prefix and self.memory.signature == signature(self.task.declared):
             return self.memory.prefix
-        source = self.task.sides.sources["left"]
+        side = next(side for side in SIDES if side in self._supports)
+        source = self.task.sides.sources[side]
         assert isinstance(source, Changes)
-        rows = self._supports["left"].rows
+        rows = self._supports[side].rows
         if rows is None:
-            rows = self.memory.left.rows if self.memory is not None else buckets.SAMPLE_KEYS
-        dataset, names = self.task.declared.spec.left.dataset, self.task.declared.key_names
+            rows = self._before(side).rows if self.memory is not None else buckets.SAMPLE_KEYS
+        dataset, names = self.task.sides.reads[side].dataset, self.task.declared.key_names
         share = min(1.0, buckets.SAMPLE_KEYS / max(1, rows))
         question = partial(source.sample_keys, dataset, names, share=share)
-        sample = self.task.sides.ask({"left": question}, "looking at the keys of the left side")["left"]
+        sample = self.task.sides.ask({side: question}, f"looking at the keys of the {side} side")[side]
         return buckets.prefix_for(sample, rows)
 
     def _ask_marks(self, prefix: int) -> None:
@@ -260,11 +288,11 @@ class Approach:
         spec, fields = self.task.declared.spec, self._columns()
         slices = Slices(key=self.task.declared.key_names, prefix=prefix)
         questions = {}
-        for side in SIDES:
+        for side in self._supports:
             source = self.task.sides.sources[side]
             assert isinstance(source, Changes)
             questions[side] = partial(source.fingerprints, getattr(spec, side).dataset, fields[side], slices)
-        self._marks = self.task.sides.ask(questions, "asking both sides which rows changed")
+        self._marks = self.task.sides.ask(questions, "asking which rows changed")
         self._prefix = prefix
 
     def _columns(self) -> dict[str, list[str]]:
@@ -285,6 +313,16 @@ class Approach:
             prefix=self._prefix,
             verify_share=self.task.declared.spec.verify_share,
         )
+
+    def _tracked(self) -> Tracked:
+        assert self.memory is not None
+        assert self.memory.known is not None
+        tracking = [side for side in SIDES if tracker(self.task, side) is not None]
+        tokens = {side: self._before(side).token for side in tracking if self._before(side).token}
+        if len(tokens) < len(SIDES):
+            self._supports = {side: one for side, one in self._supports.items() if side not in tokens}
+            self._ask_marks(self.memory.prefix)
+        return Tracked(tokens=tokens, columns=self._columns(), marks=self._marks, before=self.memory)
 
     def _delta(self) -> Delta:
         assert self.memory is not None
@@ -331,7 +369,7 @@ class Approach:
 
     def _stream(self) -> Strategy:
         """Every row, by several processes when they are many."""
-        if self.scale is None or not self._marks:
+        if self.scale is None or len(self._marks) < len(SIDES):
             return Stream()
         large = max(map(buckets.rows_in, self._marks.values())) > self.scale.unit_rows
         return self._ranges(self.scale) if large else Stream()
@@ -342,9 +380,10 @@ class Approach:
         read: set[str] | None = None
         if isinstance(self._strategy, Fingerprint | Ranges) and self._strategy.finished:
             known, read = self._strategy.known, self._strategy.read
-        return buckets.proven(
-            known, self._marks["left"], self._marks["right"], read=read, differing=self._differing(), at=self.now
-        )
+        if isinstance(self._strategy, Tracked) and self._strategy.finished:
+            known, read = self._strategy.before.buckets, self._strategy.read
+        left, right = (self._marks.get(side, {}) for side in SIDES)
+        return buckets.proven(known, left, right, read=read, differing=self._differing(), at=self.now)
 
     def _differing(self) -> set[str]:
         return {buckets.bucket_of(tuple(key.values()), self._prefix) for key in self._suspects()}

@@ -10,10 +10,11 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from operator import attrgetter
 from typing import TypeVar
 
 from tillwatch.audit.declare import Declared
-from tillwatch.audit.rows import MAX_EXAMPLES, Encoded, Encoder, Faults
+from tillwatch.audit.rows import MAX_EXAMPLES, Encoder, Faults
 from tillwatch.audit.shape import Shape
 from tillwatch.audit.spill import Spill
 from tillwatch.clock import Clock
@@ -80,6 +81,7 @@ class SideRead:
     reads: int = 0
     #: Rows looked at, over all readings, here or where they lie; `rows` is what the side holds.
     rows_read: int = 0
+    token: str = ""
     #: Every key seen so far is written by the system exactly as we compare it, so rows can be asked for by key.
     exact_keys: bool = True
     faults: Faults = field(default_factory=Faults)
@@ -336,7 +338,7 @@ class Sides:
             encoded = [row for row in map(encoder.encode, batch) if row is not None]
         except TillwatchError as error:
             raise SideFault(str(error)) from error
-        if not pending_only and not all(map(_is_exact, encoded)):
+        if not pending_only and not all(map(attrgetter("exact"), encoded)):
             self.reads[side].exact_keys = False
         self._spill.add(side, encoded, pending_only=pending_only)
 
@@ -348,6 +350,8 @@ class Sides:
         read.requests += tail.requests
         compared = self._folded(side) if self._declared.shaped else rows
         if whole:
+            # Not of a later look: what changed in between would be known to nobody.
+            read.token = tail.token or read.token
             read.rows = compared
             read.faults = encoder.faults
         return doubt(str(read), tail, rows)
@@ -383,10 +387,6 @@ def _everything(source: Source, dataset: str, columns: Sequence[str]) -> Reading
 def under_keys(keys: Sequence[Mapping[str, str]]) -> Ask:
     """A reading of the rows under `keys`."""
     return lambda source, dataset, columns: source.read(dataset, columns, keys=keys)
-
-
-def _is_exact(row: Encoded) -> bool:
-    return row.exact
 
 
 def doubt(name: str, tail: Tail, rows: int) -> str:

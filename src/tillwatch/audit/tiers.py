@@ -5,6 +5,8 @@ fingerprint  each side says which of its buckets changed since they were proven;
 delta        rows that say they changed are fetched from both sides by key; it sees neither deletions nor writes that
              leave the change field alone, so it is only taken on somebody's word (`changed_by`, `strategy: delta`), and
              a run that sees everything follows
+tracked      a delta in which a side that keeps track of changes for us says what changed, deletions included, and the
+             other does too or tells its changed buckets; it needs nobody's word
 """
 
 import enum
@@ -46,6 +48,9 @@ class SideFacts:
     support: ChangeSupport | None = None
     #: The field by which it can say what changed since; empty when it cannot, or cannot be asked by key.
     change_field: str = ""
+    #: It keeps track of changes for us, and the rows of a bucket can be asked of it.
+    tracks: bool = False
+    cuts: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +76,8 @@ class Decision:
 
     tier: Tier | None
     reason: Words
+    #: A delta that stands on what a side tracks.
+    tracked: bool = False
 
 
 def decide(facts: Facts) -> Decision:
@@ -81,11 +88,15 @@ def decide(facts: Facts) -> Decision:
         words = _words(f"the audit is declared with strategy {facts.declared}", f"对账声明使用 {facts.declared} 策略")
         return Decision(tier=Tier(facts.declared), reason=words)
     why_full = no_proof(facts) or overdue(facts)
+    if facts.declared == Tier.DELTA and not why_full and not no_tracked(facts):
+        return Decision(tier=Tier.DELTA, reason=tracked_reason(facts), tracked=True)
     if facts.declared == Tier.DELTA:
         why = why_full or no_delta(facts)
         return _full(why) if why else Decision(tier=Tier.DELTA, reason=delta_reason(facts))
     if facts.declared != Tier.FINGERPRINT and small(facts):
         return _full(_words("both sides hold few rows, so all are read", "两侧行数都很少，因此全部读取"))
+    if facts.declared != Tier.FINGERPRINT and not why_full and not no_tracked(facts):
+        return Decision(tier=Tier.DELTA, reason=tracked_reason(facts), tracked=True)
     why_no_marks = why_full or no_marks(facts)
     why_no_delta = why_full or no_delta(facts)
     promised = bool(facts.changed_by) and not why_no_delta
@@ -93,13 +104,20 @@ def decide(facts: Facts) -> Decision:
         return Decision(tier=Tier.DELTA, reason=delta_reason(facts))
     if not why_no_marks:
         return Decision(tier=Tier.FINGERPRINT, reason=fingerprint_reason(facts))
+    if not why_full and (facts.left.tracks or facts.right.tracks):
+        why_no_marks = no_tracked(facts) or why_no_marks
     return _full(why_no_marks)
 
 
 def _asked(facts: Facts, tier: Tier) -> Decision:
     if tier in (Tier.STREAM, Tier.DIGEST):
         return Decision(tier=tier, reason=_words(f"{tier} was asked for", f"指定使用 {tier} 策略"))
-    why = no_proof(facts) or (no_marks(facts) if tier is Tier.FINGERPRINT else no_delta(facts))
+    unproven = no_proof(facts)
+    if tier is Tier.DELTA and not unproven and not no_tracked(facts):
+        words = tracked_reason(facts)
+        reason = _words(f"it was asked for; {words['en']}", f"按指定；{words['zh']}")
+        return Decision(tier=tier, reason=reason, tracked=True)
+    why = unproven or (no_marks(facts) if tier is Tier.FINGERPRINT else no_delta(facts))
     if why:
         raise Impossible(
             f"strategy '{tier}' cannot prove this audit now: {why['en']}; leave it to the audit, or ask for 'stream'"
@@ -172,6 +190,49 @@ def no_delta(facts: Facts) -> Words | None:
     if proof.known is None:
         return _words("too many rows are known to differ", "已知差异的行太多")
     return None
+
+
+def no_tracked(facts: Facts) -> Words | None:
+    """Why what a side tracks is not enough; None when it is, for both sides together."""
+    proof = facts.proof
+    assert proof is not None
+    sides = ((facts.left, proof.left, facts.right), (facts.right, proof.right, facts.left))
+    for side, known, _ in sides:
+        if side.tracks and not known.token:
+            return _words(
+                f"{side.where} was asked to track changes and gave no delta link",
+                f"已要求 {side.where} 跟踪变更，但它没有给出增量链接",
+            )
+    if not any(side.tracks for side, _, _ in sides):
+        return _words("no side tracks its changes for us", "没有一侧为我们跟踪变更")
+    if proof.known is None:
+        return _words("too many rows are known to differ", "已知差异的行太多")
+    for side, known, other in sides:
+        if side.tracks:
+            continue
+        if side.support is None or not proof.prefix or not known.basis or side.support.basis != known.basis:
+            return _words(f"{side.where} cannot tell which rows changed", f"{side.where} 无法指出哪些行有变化")
+        if not other.cuts:
+            return _words(f"{other.where} cannot be asked for the rows of a bucket", f"{other.where} 无法按分桶读取")
+    return None
+
+
+def tracked_reason(facts: Facts) -> Words:
+    assert facts.proof is not None
+    told_en, told_zh = [], []
+    for side in (facts.left, facts.right):
+        if side.tracks:
+            told_en.append(f"{side.where}: a delta link")
+            told_zh.append(f"{side.where}：增量链接")
+        elif side.support is not None:
+            told_en.append(f"{side.where}: {side.support.made_from['en']}")
+            told_zh.append(f"{side.where}：{side.support.made_from['zh']}")
+    since = facts.proof.proven_at.isoformat(timespec="seconds")
+    return _words(
+        f"both sides tell what changed since the run of {since} ({', '.join(told_en)}), deletions included; only that "
+        "is read, and what is known to differ",
+        f"两侧都能指出自 {since} 的运行以来的变化（{'，'.join(told_zh)}），包括删除；只读取这些行和已知差异的行",
+    )
 
 
 def fingerprint_reason(facts: Facts) -> Words:

@@ -33,6 +33,9 @@ class SideProof:
     basis: str = ""
     #: The newest change the side knew of before it was read, by its own clock; None when it cannot say.
     newest_change: datetime | None = None
+    #: With what the side can be asked for everything that changed since it was read, deletions included; empty when it
+    #: cannot.
+    token: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol, runtime_checkable
 
+from tillwatch.errors import Cause, SourceError
+from tillwatch.model.audit import Value
 from tillwatch.model.proof import Mark
 from tillwatch.sources.base import Reading
 
@@ -60,6 +62,56 @@ class Changes(Protocol):
     def newest_change(self, dataset: str, *, until: datetime) -> datetime | None:
         """The newest change before `until` by the dataset's change field; a date in the future would hide what
         comes. None when there is none."""
+        ...
+
+
+class TrackLost(SourceError):
+    """The system no longer knows what changed since a token; only reading everything gives a new one. The message,
+    half a sentence that goes on after "because", is shown in the report."""
+
+    cause = Cause.DATA
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tracked:
+    """What changed since a token was given."""
+
+    #: The keys of rows added, changed or removed, by field; what was changed twice may stand here twice.
+    keys: tuple[Mapping[str, Value], ...]
+    #: How many of them were removed, and how many changes could not be told by the key asked for.
+    removed: int = 0
+    unnamed: int = 0
+    #: More changed than was wanted: `keys` is not all, and `token` is not to be kept.
+    more: bool = False
+    #: With what to ask for what changes from here on.
+    token: str
+    #: The system's own count of all rows now, None when it cannot say.
+    rows: int | None = None
+
+
+@runtime_checkable
+class Tracks(Protocol):
+    """A system that keeps track of changes for us; `Tail.token` of a whole reading is where it begins.
+
+    Methods may block and may be called from several threads; they raise what `Source.read` raises.
+    """
+
+    def tracks(self, dataset: str) -> bool:
+        """Whether it is told to. Asks nobody."""
+        ...
+
+    def changes_since(
+        self, dataset: str, fields: Sequence[str], key: Sequence[str], token: str, *, limit: int
+    ) -> Tracked:
+        """Raises TrackLost when the token, or what it was given for, is not known any more."""
+        ...
+
+    def cuts(self, dataset: str, key: Sequence[str]) -> bool:
+        """Whether `read_slices` can be asked by this key."""
+        ...
+
+    def read_slices(self, dataset: str, fields: Sequence[str], slices: Slices) -> Reading:
+        """The rows of `slices.buckets`."""
         ...
 
 

@@ -134,7 +134,7 @@ def _read_page(page: Mapping[str, Any]) -> dict[str, Bucket]:
 
 
 def _document(side: SideProof) -> dict[str, Any]:
-    return {"rows": side.rows, "basis": side.basis, "newest_change": side.newest_change}
+    return {"rows": side.rows, "basis": side.basis, "newest_change": side.newest_change, "token": side.token}
 
 
 def _side(values: Mapping[str, Any]) -> SideProof:
@@ -143,4 +143,6 @@ def _side(values: Mapping[str, Any]) -> SideProof:
         rows=values["rows"],
         basis=values["basis"],
         newest_change=None if newest is None else datetime.fromisoformat(newest),
+        # Not there in what an earlier version kept.
+        token=values.get("token", ""),
     )

@@ -99,6 +99,42 @@ def test_of_a_large_audit_some_runs_are_deltas_and_the_next_sees_deletions_again
     assert decide(facts(proof=proof(rows=large))).tier is Tier.FINGERPRINT
 
 
+def tracking(token: str = "t", *, cuts: bool = True, **changes: object) -> Facts:
+    """An ERP that keeps track of changes against a till's database with fingerprints."""
+    erp = SideFacts(where="erp.stock", tracks=True, cuts=cuts)
+    known = proof(left=SideProof(rows=100_000, token=token))
+    return facts(**({"left": erp, "proof": known} | changes))
+
+
+def test_what_a_side_tracks_and_the_buckets_of_the_other_are_taken_without_anybodys_word() -> None:
+    decision = decide(tracking())
+    assert (decision.tier, decision.tracked) == (Tier.DELTA, True)
+    assert "erp.stock: a delta link, till.stock: a hash of the columns" in decision.reason["en"]
+    assert "deletions included" in decision.reason["en"]
+    assert "erp.stock：增量链接" in decision.reason["zh"]
+    assert decide(tracking(declared="delta")).tracked
+    assert decide(tracking(asked="delta")).tracked
+    both = replace(tracking().left, where="till.stock")
+    kept = SideProof(rows=100_000, token="t")
+    assert decide(tracking(right=both, proof=proof(left=kept, right=kept, prefix=0))).tracked
+
+
+@pytest.mark.parametrize(
+    ("known", "because"),
+    [
+        (tracking(""), "erp.stock was asked to track changes and gave no delta link"),
+        (tracking(cuts=False), "erp.stock cannot be asked for the rows of a bucket"),
+        (tracking(right=side("till.stock", "content:2")), "till.stock cannot tell which rows changed"),
+        (tracking(proof=proof(known=None, left=SideProof(rows=9_000, token="t"))), "too many rows are known to differ"),
+        (tracking(signature="other"), "declared differently"),
+        (tracking(now=NOW + timedelta(days=2)), "is due again"),
+    ],
+)
+def test_without_either_everything_is_read(known: Facts, because: str) -> None:
+    decision = decide(known)
+    assert (decision.tier, decision.tracked, because in decision.reason["en"]) == (None, False, True)
+
+
 @pytest.mark.parametrize(
     ("changes", "because"),
     [
@@ -132,6 +168,7 @@ kept_sides = st.builds(
     rows=st.sampled_from([0, SMALL_ROWS, SMALL_ROWS + 1, LARGE_ROWS + 1]),
     basis=st.sampled_from(["", "content:1", "content:2"]),
     newest_change=st.sampled_from([None, NOW - timedelta(minutes=5)]),
+    token=st.sampled_from(["", "t"]),
 )
 any_proof = st.none() | st.builds(
     proof,
@@ -145,7 +182,11 @@ any_proof = st.none() | st.builds(
     known=st.sampled_from([None, ()]),
 )
 any_side = st.builds(
-    side, basis=st.sampled_from(["", "content:1", "content:2"]), change_field=st.sampled_from(["", "a", "b"])
+    lambda tracks, cuts, **more: replace(side(**more), tracks=tracks, cuts=cuts),
+    tracks=st.booleans(),
+    cuts=st.booleans(),
+    basis=st.sampled_from(["", "content:1", "content:2"]),
+    change_field=st.sampled_from(["", "a", "b"]),
 )
 any_facts = st.builds(
     facts,

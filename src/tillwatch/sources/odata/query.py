@@ -1,6 +1,6 @@
 """Addresses of what is asked: typed literals, escaped, and never longer than servers take. Pure."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from urllib.parse import quote
 
@@ -68,8 +68,10 @@ def changed_since(relation: Relation, since: datetime) -> str:
 def key_filters(relation: Relation, keys: Sequence[Mapping[str, str]], *, room: int) -> Iterator[str]:
     """Filters that together find every one of `keys`, each at most `room` escaped characters. A key that no entity can
     have is left out. Raises UsageError when a single one is longer."""
-    held: list[str] = []
-    size = comparisons = 0
+    return packed(relation.name, _equalities(relation, keys), room=room)
+
+
+def _equalities(relation: Relation, keys: Sequence[Mapping[str, str]]) -> Iterator[tuple[str, int]]:
     for key in keys:
         values = {name: relation.dialect.typed(text, relation.columns[name]) for name, text in key.items()}
         if None in values.values():
@@ -78,17 +80,24 @@ def key_filters(relation: Relation, keys: Sequence[Mapping[str, str]], *, room: 
             f"{relation.columns[name].name} eq {relation.dialect.literal(value, relation.columns[name])}"
             for name, value in values.items()
         ]
-        term = equal[0] if len(equal) == 1 else "(" + " and ".join(equal) + ")"
+        yield (equal[0] if len(equal) == 1 else "(" + " and ".join(equal) + ")"), len(equal)
+
+
+def packed(dataset: str, terms: Iterable[tuple[str, int]], *, room: int) -> Iterator[str]:
+    """Terms, each with its number of comparisons, joined by "or" into filters that fit. Raises UsageError."""
+    held: list[str] = []
+    size = comparisons = 0
+    for term, compared in terms:
         length = len(quote(term, safe=_SAFE)) + len("%20or%20")
         if length > room:
             raise UsageError(
-                f"a key of dataset {relation.name!r} makes a filter of {length} characters; raise max_url_characters"
+                f"a key of dataset {dataset!r} makes a filter of {length} characters; raise max_url_characters"
             )
-        if held and (size + length > room or comparisons + len(equal) > MAX_COMPARISONS):
+        if held and (size + length > room or comparisons + compared > MAX_COMPARISONS):
             yield " or ".join(held)
             held, size, comparisons = [], 0, 0
         held.append(term)
         size += length
-        comparisons += len(equal)
+        comparisons += compared
     if held:
         yield " or ".join(held)

@@ -6,6 +6,8 @@ rows come and go; that only makes ranges of unequal size, for the rows in them a
 last key or with an empty page, never with a short one: services cut pages without saying so.
 """
 
+import hashlib
+import json
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
@@ -50,8 +52,6 @@ class Request:
     fields: Sequence[str] | None = None
     since: datetime | None = None
     keys: Sequence[Mapping[str, str]] | None = None
-    #: A condition on the rows that is not one of the dataset.
-    within: Callable[[Relation], str] | None = None
     batch_rows: int
 
 
@@ -76,6 +76,16 @@ class Progress:
             requests=self.meter.requests,
             token=self.token,
         )
+
+
+def token_of(relation: Relation, fields: Sequence[str], link: str) -> str:
+    """A delta link, with what it was given for: another dataset or other fields have other changes."""
+    return json.dumps({"of": basis(relation, fields), "link": link})
+
+
+def basis(relation: Relation, fields: Sequence[str]) -> str:
+    told = json.dumps([relation.dataset.model_dump(mode="json"), sorted(fields)], sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,19 +161,18 @@ class Reader:
         if request.since is not None:
             self._refuse_undated(relation)
             conditions.append(query.changed_since(relation, request.since))
-        if request.within is not None:
-            conditions.append(request.within(relation))
         condition = query.everywhere(*conditions)
         if request.keys is None:
-            self._count(relation, condition, progress)
+            self.count(relation, condition, progress)
         for page in self._pages(request, relation, names, condition, progress):
-            progress.token = progress.token or page.delta_link
+            if page.delta_link:
+                progress.token = token_of(relation, names, page.delta_link)
             found = self.rows(relation, names, page)
             progress.rows += len(found)
             for start in range(0, len(found), request.batch_rows):
                 yield found[start : start + request.batch_rows]
         if request.keys is None:
-            self._count(relation, condition, progress)
+            self.count(relation, condition, progress)
 
     def chosen(self, request: Request, relation: Relation) -> list[str]:
         """The canonical fields of this reading. Raises SchemaMismatch naming what exists."""
@@ -194,13 +203,13 @@ class Reader:
         if request.keys is not None:
             strands: Iterator[Strand] = self._by_key(relation, request.keys, select, condition)
             return (fetched.page for fetched in self.fetcher(relation, progress.meter).pages(strands))
-        whole = request.since is None and request.within is None
-        if relation.keyset and not (whole and relation.dataset.track_changes):
+        tracked = relation.dataset.track_changes and request.since is None
+        if relation.keyset and not tracked:
             return self._by_range(relation, select, condition, progress)
         order = query.names(relation.key) if relation.dialect.version is Version.V2 else ""
         start = query.address(relation, select=select, filter=condition, orderby=order)
         prefer = [f"odata.maxpagesize={self.options.page_rows}"] if relation.dialect.version is Version.V4 else []
-        if whole and relation.dataset.track_changes:
+        if tracked:
             prefer.append("odata.track-changes")
         strand = Strand(start=self.session.url(start), follow=self.linked)
         return (fetched.page for fetched in self.fetcher(relation, progress.meter, prefer).pages([strand]))
@@ -272,7 +281,7 @@ class Reader:
         wanted = [(kind.name, kind) for kind in relation.key]
         return tuple(self._row(relation, wanted, entity).values())
 
-    def _count(self, relation: Relation, condition: str, progress: Progress) -> None:
+    def count(self, relation: Relation, condition: str, progress: Progress) -> None:
         how, meter = relation.dataset.count, progress.meter
         if how == "none":
             return

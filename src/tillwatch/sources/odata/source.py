@@ -22,7 +22,9 @@ from tillwatch.sources.base import (
     Reading,
     ReadOnly,
 )
+from tillwatch.sources.changes import Slices, Tracked
 from tillwatch.sources.checks import Checklist
+from tillwatch.sources.odata import tracking
 from tillwatch.sources.odata.catalogue import Catalogue, Relation
 from tillwatch.sources.odata.options import ODataDataset, ODataOptions
 from tillwatch.sources.odata.reading import Reader, Request
@@ -107,6 +109,22 @@ class ODataSource(ReadOnly):
                 batch_rows=self._batch_rows,
             )
         )
+
+    def tracks(self, dataset: str) -> bool:
+        return self._dataset(dataset).track_changes
+
+    def changes_since(
+        self, dataset: str, fields: Sequence[str], key: Sequence[str], token: str, *, limit: int
+    ) -> Tracked:
+        relation = self._relation(dataset)
+        return tracking.changes_since(self._reader, relation, fields, key, token, limit=limit)
+
+    def cuts(self, dataset: str, key: Sequence[str]) -> bool:
+        return tracking.cuts(self._relation(dataset), key)
+
+    def read_slices(self, dataset: str, fields: Sequence[str], slices: Slices) -> Reading:
+        self._dataset(dataset)
+        return tracking.read_slices(self._reader, lambda: self._relation(dataset), fields, slices, self._batch_rows)
 
     def close(self) -> None:
         with self._lock:

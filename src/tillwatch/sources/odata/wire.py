@@ -23,7 +23,7 @@ class NotAnAnswer(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class Removed:
-    """An entity that is gone, as a delta names it: by an address, or by its key."""
+    """An entity that is gone, as a delta names it: by its key with `@removed` (4.01), or by its address (4.0)."""
 
     id: str
     entity: Entity
@@ -70,12 +70,13 @@ def _v4(held: Mapping[str, Any]) -> Page:
     there: list[Entity] = []
     removed: list[Removed] = []
     for entity in _entities(held["value"]):
-        if is_removed(entity):
-            address = entity.get("@odata.id") or entity.get("@id") or entity.get("id") or ""
-            removed.append(Removed(id=str(address), entity=entity))
-        elif "$link" not in str(entity.get("@odata.context", "")) and "$deletedLink" not in str(
-            entity.get("@odata.context", "")
-        ):
+        context = str(entity.get("@odata.context") or entity.get("@context") or "")
+        if "@removed" in entity or "@odata.removed" in entity:
+            removed.append(Removed(id=str(entity.get("@odata.id") or entity.get("@id") or ""), entity=entity))
+        elif context.endswith("$deletedEntity"):
+            # Its "id" is an address, also where the set has a property of that name.
+            removed.append(Removed(id=str(entity.get("id") or ""), entity={}))
+        elif not context.endswith(("$link", "$deletedLink")):
             there.append(entity)
     count = _annotation(held, "count")
     return Page(
@@ -85,14 +86,6 @@ def _v4(held: Mapping[str, Any]) -> Page:
         delta_link=str(_annotation(held, "deltaLink") or ""),
         removed=tuple(removed),
     )
-
-
-def is_removed(entity: Entity) -> bool:
-    """A tombstone: `@removed` since 4.01, an entity in the context of deleted ones before."""
-    if "@removed" in entity or "@odata.removed" in entity:
-        return True
-    context = entity.get("@odata.context") or entity.get("@context") or ""
-    return str(context).endswith("$deletedEntity")
 
 
 def _annotation(held: Mapping[str, Any], name: str) -> Any:
