@@ -23,7 +23,8 @@ class Relation:
     columns: Mapping[str, Property]
     #: The set's own key, whatever an audit matches by.
     key: tuple[Property, ...]
-    #: Of `where`, as they stand in a filter.
+    #: The properties in `where`, and its conditions as they stand in a filter.
+    narrowed: tuple[Property, ...]
     conditions: tuple[str, ...]
 
     @property
@@ -85,6 +86,7 @@ class Catalogue:
             dialect=dialect,
             columns=columns,
             key=tuple(entity_set.properties[part] for part in entity_set.key if part in entity_set.properties),
+            narrowed=tuple(entity_set.properties[path] for path in dataset.where if path in entity_set.properties),
             conditions=tuple(self._conditions(where, dataset, entity_set, dialect)),
         )
 

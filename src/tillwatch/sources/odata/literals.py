@@ -20,8 +20,8 @@ FLOATS = frozenset({"Edm.Double", "Edm.Single"})
 #: compare, and times, which are stored more finely than they are written.
 COMPARABLE = frozenset({"Edm.String", "Edm.Decimal", "Edm.Date", *INTEGERS})
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-#: /Date(milliseconds+minutes)/; the offset says where it was written, not when.
-_JSON_DATE = re.compile(r"/Date\((-?\d{1,18})(?:[+-]\d{1,4})?\)/")
+#: /Date(milliseconds+minutes)/: the wall clock there, and how far it is ahead of UTC.
+_JSON_DATE = re.compile(r"/Date\((-?\d{1,18})([+-]\d{1,4})?\)/")
 _DURATION = re.compile(r"P(?:\d+D)?T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)(?:\.(\d+))?S)?")
 
 
@@ -170,7 +170,9 @@ def _integer(raw: object) -> int:
 
 def _json_date(text: str) -> datetime | None:
     found = _JSON_DATE.fullmatch(text)
-    return None if found is None else _EPOCH + timedelta(milliseconds=int(found[1]))
+    if found is None:
+        return None
+    return _EPOCH + timedelta(milliseconds=int(found[1])) - timedelta(minutes=int(found[2] or 0))
 
 
 def _clock(text: str) -> str:

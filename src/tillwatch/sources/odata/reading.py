@@ -32,6 +32,8 @@ from tillwatch.sources.odata.wire import Entity, Page
 #: Pages in one range at most: what was read of a range waits in memory for the ranges before it.
 MAX_PAGES_IN_RANGE = 8
 MAX_ROWS_IN_RANGE = 20_000
+#: Pages without a row in a row: some services link on and on behind the end.
+MAX_EMPTY_PAGES = 3
 #: A set is cut into at least so many ranges for each connection, so that the last ones are not waited for alone.
 RANGES_PER_CONNECTION = 2
 
@@ -199,7 +201,12 @@ class Reader:
     def _pages(
         self, request: Request, relation: Relation, names: Sequence[str], condition: str, progress: Progress
     ) -> Iterator[Page]:
-        select = query.names([*(relation.columns[name] for name in names), *relation.key])
+        # Some services only filter by what they select.
+        filtered = [name for key in request.keys or () for name in key]
+        if request.since is not None:
+            filtered.append(relation.dataset.change_field)
+        wanted = [relation.columns[name] for name in (*names, *filtered)]
+        select = query.names([*wanted, *relation.key, *relation.narrowed])
         if request.keys is not None:
             strands: Iterator[Strand] = self._by_key(relation, request.keys, select, condition)
             return (fetched.page for fetched in self.fetcher(relation, progress.meter).pages(strands))
@@ -211,10 +218,21 @@ class Reader:
         prefer = [f"odata.maxpagesize={self.options.page_rows}"] if relation.dialect.version is Version.V4 else []
         if tracked:
             prefer.append("odata.track-changes")
-        strand = Strand(start=self.session.url(start), follow=self.linked)
+        strand = Strand(start=self.session.url(start), follow=self.links())
         return (fetched.page for fetched in self.fetcher(relation, progress.meter, prefer).pages([strand]))
 
-    def linked(self, fetched: Fetched) -> str | None:
+    def links(self) -> Callable[[Fetched], str | None]:
+        """Follows the service's links, until it gives nothing but links: its count tells whether that was the end."""
+        empty = 0
+
+        def follow(fetched: Fetched) -> str | None:
+            nonlocal empty
+            empty = 0 if fetched.page.entities or fetched.page.removed else empty + 1
+            return None if empty > MAX_EMPTY_PAGES else self._linked(fetched)
+
+        return follow
+
+    def _linked(self, fetched: Fetched) -> str | None:
         """Where the service says that it goes on. Raises SourceRejected for a link to the page it stands on."""
         if not fetched.page.next_link:
             return None
@@ -233,7 +251,7 @@ class Reader:
         room = max(1, self.options.max_url_characters - len(bare))
         for wanted in query.key_filters(relation, distinct, room=room):
             asked = query.address(relation, select=select, filter=query.everywhere(condition, wanted))
-            yield Strand(start=self.session.url(asked), follow=self.linked)
+            yield Strand(start=self.session.url(asked), follow=self.links())
 
     def _by_range(self, relation: Relation, select: str, condition: str, progress: Progress) -> Iterator[Page]:
         begins: list[query.Key | None] = [None, *self._boundaries(relation, condition, progress)]

@@ -33,7 +33,7 @@ def changes_since(
     meter = Meter()
     prefer = [f"odata.maxpagesize={reader.options.page_rows}"]
     following = ""
-    pages = reader.fetcher(relation, meter, prefer).pages([Strand(start=link, follow=reader.linked)])
+    pages = reader.fetcher(relation, meter, prefer).pages([Strand(start=link, follow=reader.links())])
     try:
         for fetched in pages:
             following = fetched.page.delta_link or following
@@ -187,7 +187,7 @@ def _slices(
     wanted = list(dict.fromkeys([*names, *slices.key]))
     addresses = list(_addresses(reader, relation, wanted, slices))
     counted.first.update(addresses)
-    strands = [Strand(start=address, follow=reader.linked) for address in addresses]
+    strands = [Strand(start=address, follow=reader.links()) for address in addresses]
     for fetched in reader.fetcher(relation, counted.meter).pages(strands):
         counted.note(fetched)
         rows = [row for row in reader.rows(relation, wanted, fetched.page) if _belongs(row, slices)]

@@ -56,11 +56,14 @@ def page(body: bytes) -> Page:
 def _v2(held: Mapping[str, Any]) -> Page:
     if "results" not in held:
         raise NotAnAnswer("the answer holds no 'results'")
-    count = held.get("__count")
+    count, following = held.get("__count"), held.get("__next") or ""
+    if isinstance(following, dict):
+        # As some write every other address.
+        following = following.get("uri", "")
     return Page(
         entities=_entities(held["results"]),
         count=None if count is None else _number(count),
-        next_link=str(held.get("__next") or ""),
+        next_link=str(following),
     )
 
 

@@ -16,6 +16,7 @@ def test_a_page_of_either_version_is_the_same_page() -> None:
     two = wire.page(body({"d": {"results": [{"a": "1"}], "__count": "14", "__next": "next"}}))
     four = wire.page(body({"value": [{"a": "1"}], "@odata.count": 14, "@odata.nextLink": "next"}))
     assert two == four == wire.Page(entities=({"a": "1"},), count=14, next_link="next")
+    assert wire.page(body({"d": {"results": [], "__next": {"uri": "next"}}})).next_link == "next"
     assert wire.page(body({"d": [{"a": "1"}]})).entities == ({"a": "1"},)
     assert wire.page(body({"value": [], "@nextLink": "n", "@count": 0})) == wire.Page(
         entities=(), count=0, next_link="n"
