@@ -217,7 +217,15 @@ def test_whatever_the_facts_a_partial_proof_stands_on_a_whole_one(known: Facts) 
     assert before.exact_keys
     if not known.asked:
         assert known.now - before.full_at < known.full_every
-    if decision.tier is Tier.FINGERPRINT:
+    if decision.tracked:
+        # Each side tells what changed with deletions, by itself; nobody's word is needed.
+        assert before.known is not None
+        sides = ((known.left, before.left, known.right), (known.right, before.right, known.left))
+        assert any(about.tracks for about, _, _ in sides)
+        for about, kept, other in sides:
+            told = about.support is not None and about.support.basis == kept.basis and before.prefix and other.cuts
+            assert (about.tracks and kept.token) or told
+    elif decision.tier is Tier.FINGERPRINT:
         assert before.prefix
         for about, kept in ((known.left, before.left), (known.right, before.right)):
             assert about.support is not None
