@@ -1,6 +1,6 @@
-"""The three stories on a real ERP, from the fault to the clean re-check, through the command a visitor runs.
+"""The stories on a real ERP, from the fault to the clean re-check, through the command a visitor runs.
 
-Each also with a server that is killed in the middle (SIGKILL) and started again.
+All but one also with a server that is killed in the middle (SIGKILL) and started again.
 """
 
 import json
@@ -93,6 +93,19 @@ def test_lost_and_spoiled_orders_are_replayed_once(root: Path, crash: tuple[str,
     assert incident["component"] == "interface:orders-chaoyang"
     assert float(incident["value_at_risk"]) > 0
     assert len(document["runs"]) == 2
+
+
+@pytest.mark.usefixtures("erp")
+def test_orders_whose_lines_do_not_add_up_are_found_corrected_and_found_clean(root: Path) -> None:
+    document = told(root, "invalid-data")
+    incident = closed(document)
+    assert incident["component"] == "interface:orders-chaoyang"
+    assert {alert["alertname"] for alert in incident["alerts"]} == {"DataInvalid"}
+    (link,) = [link for link in incident["runbooks"] if link["id"] == "data-invalid"]
+    assert link["params"] == {"validation": "till-orders-chaoyang"}
+    (run,) = document["runs"]
+    assert run["steps"][-1]["output"]["verdict"] == "clean"
+    assert run["steps"][-1]["output"]["violations"] == 0
 
 
 @pytest.mark.usefixtures("erp")

@@ -27,7 +27,7 @@ HOST_FAIL_AFTER = 5
 HOST_RECOVER_AFTER = 2
 ORDERS_AUDIT = "@every 15s"
 STOCK_AUDIT = "@every 30s"
-TILLS_VALIDATION = "@every 60s"
+TILLS_VALIDATION = "@every 20s"
 #: Longer than an order needs to reach the ERP, also on a loaded machine; what is on its way is no drift.
 SETTLE = "8s"
 SYNC_STALE_AFTER = "90s"

@@ -1,5 +1,6 @@
 """The faults of the lab and how each story is told from the outside."""
 
+import contextlib
 import json
 import uuid
 from collections.abc import Mapping
@@ -9,12 +10,15 @@ from tillwatch.errors import ActionError, UsageError
 from tillwatch.lab import faults, fleet
 from tillwatch.lab.api import Api
 from tillwatch.lab.catalogue import SHOPS
+from tillwatch.lab.correct import correct
 from tillwatch.lab.faults import OrderFault, OrderFaults
 from tillwatch.lab.layout import Lab
 from tillwatch.lab.story import Fault
+from tillwatch.lab.till_db import TillDb
 
 DROPPED_ORDERS = 2
 WRONG_ORDERS = 1
+MISTYPED_ORDERS = 2
 #: Longer than any story; the runbook ends it long before.
 REPORT_JOB_SECONDS = 420.0
 
@@ -22,6 +26,7 @@ _JOB = "tillwatch.lab.report_job"
 _HOST = "host:hq-server"
 _SHOP = SHOPS[0]
 _AUDIT = f"orders-{_SHOP.id}"
+_VALIDATION = f"till-orders-{_SHOP.id}"
 _KINDS = {OrderFault.DROP: "missing", OrderFault.WRONG_QUANTITY: "changed"}
 
 
@@ -44,6 +49,34 @@ def _start_erp(lab: Lab) -> None:
 def _lose_orders(lab: Lab) -> None:
     request = OrderFaults(id=uuid.uuid4().hex, shop=_SHOP.id, drop=DROPPED_ORDERS, wrong_quantity=WRONG_ORDERS)
     faults.ask(lab.faults, request)
+
+
+def _mistype_prices(lab: Lab) -> None:
+    with contextlib.closing(TillDb(lab.till(_SHOP))) as till:
+        if len(till.mistype(MISTYPED_ORDERS)) < MISTYPED_ORDERS:
+            raise ActionError(f"{_SHOP.id} has fewer than {MISTYPED_ORDERS} orders in the ERP; nothing to spoil yet")
+
+
+def _correct_prices(lab: Lab) -> None:
+    correct(lab)
+
+
+def _orders_valid(_: Lab, api: Api) -> None:
+    """A fresh validation finds that every order's lines add up to it."""
+    report = api.post(f"/api/v1/validations/{_VALIDATION}/run", {}, repeat=True)
+    if report["verdict"] != "clean":
+        raise ActionError(f"validation {_VALIDATION} says {report['verdict']}: {report['reason']}")
+
+
+def _exactly_the_mistyped_orders(lab: Lab, api: Api) -> None:
+    """The newest validation names the mistyped orders and no other."""
+    with contextlib.closing(TillDb(lab.till(_SHOP))) as till:
+        wanted = sorted(till.mistyped())
+    newest = next((run for run in api.get("/api/v1/validations/runs") if run["validation"] == _VALIDATION), None)
+    report = api.get(f"/api/v1/validations/runs/{newest['run']}") if newest else {"findings": []}
+    found = sorted(finding["key"]["order_ref"] for finding in report["findings"])
+    if found != wanted:
+        raise ActionError(f"mistyped {wanted}, the validation says {found}")
 
 
 def _overload_host(lab: Lab) -> None:
@@ -130,6 +163,17 @@ FAULTS: dict[str, Fault] = {
             healthy=_once_in_erp,
             evidence=_exactly_the_spoiled_orders,
             repeatable=True,
+        ),
+        Fault(
+            name="invalid-data",
+            component=f"interface:{_AUDIT}",
+            alertname="DataInvalid",
+            runbook="data-invalid",
+            inject=_mistype_prices,
+            clean=_correct_prices,
+            healthy=_orders_valid,
+            evidence=_exactly_the_mistyped_orders,
+            by_hand=_correct_prices,
         ),
         Fault(
             name="host-pressure",

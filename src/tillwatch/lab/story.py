@@ -49,6 +49,8 @@ class Fault:
     healthy: Callable[[Lab, Api], None] = lambda _, __: None
     #: Raises ActionError while the incident does not show exactly what was injected.
     evidence: Callable[[Lab, Api], None] = lambda _, __: None
+    #: What a person does in the systems before confirming a step that asks for it.
+    by_hand: Callable[[Lab], None] = lambda _: None
     #: May the runbook run a second time at once, to show that it changes nothing?
     repeatable: bool = False
 
@@ -84,9 +86,11 @@ class Driver:
         self._at = at
         self._asked: set[tuple[int, str, str]] = set()
         self._answered: set[tuple[int, str, str]] = set()
+        self._by_hand: Callable[[Lab], None] = lambda _: None
 
     def tell(self, fault: Fault) -> Told:
         """Raises SourceUnavailable or ActionError saying which part of the story did not happen."""
+        self._by_hand = fault.by_hand
         self._say("waiting until everything is fine")
         self._satisfied("a healthy start", lambda: fault.healthy(self._lab, self._api), STEADY_SECONDS)
         self._api.until("no open incident", lambda: self._open(fault) is None or None, seconds=STEADY_SECONDS)
@@ -223,6 +227,7 @@ class Driver:
                 vote = {"actor": APPROVER, "role": waiting["role"], "decision": "approve"}
                 self._api.post(f"/api/v1/runs/{run}/approve", vote)
             else:
+                self._by_hand(self._lab)
                 self._say(f"confirming step {waiting['step']}")
                 done = {"actor": APPROVER, "step": waiting["step"], "text": "done in the lab"}
                 self._api.post(f"/api/v1/runs/{run}/confirm", done)

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
-from tillwatch.lab.catalogue import CENT, GRAM, Shop, opening_stock, products
+from tillwatch.lab.catalogue import CENT, GRAM, Shop, amount, opening_stock, products
 from tillwatch.lab.orders import Line, Order, history, members
 
 #: Longer than any transaction of the lab; a wait beyond it is a bug worth seeing.
@@ -129,6 +129,44 @@ class TillDb:
     def booked_orders(self, booking: int) -> list[Order]:
         return self._orders("stock_booking = ?", (booking, -1))
 
+    def mistype(self, orders: int) -> list[str]:
+        """Write a digit too many in front of a price of the newest `orders` that the ERP has; what was paid stays.
+
+        The order's total is the sum of what was paid, so only its lines no longer add up to it.
+        """
+        query = (
+            "SELECT order_ref FROM orders o JOIN stock_bookings b ON b.id = o.stock_booking WHERE synced_at IS NOT NULL"
+        )
+        with self._transaction() as connection:
+            rows = connection.execute(
+                f"{query} AND b.done_at IS NOT NULL ORDER BY paid_at DESC LIMIT ?", (orders,)
+            ).fetchall()
+            connection.executemany(
+                "UPDATE order_lines SET unit_price = '1' || unit_price WHERE order_ref = ? AND line = 1", rows
+            )
+        return [reference for (reference,) in rows]
+
+    def mistyped(self) -> dict[str, list[int]]:
+        """The lines, by order, whose price is not the one that was paid but for a digit in front."""
+        found: dict[str, list[int]] = {}
+        rows = self._connection.execute(
+            "SELECT order_ref, line, quantity, unit_price, amount FROM order_lines WHERE unit_price LIKE '1_%'"
+        )
+        for reference, line, quantity, price, paid in rows:
+            if amount(Decimal(quantity), Decimal(price)) != Decimal(paid) == amount(Decimal(quantity), _typed(price)):
+                found.setdefault(reference, []).append(line)
+        return found
+
+    def correct(self) -> list[str]:
+        """Take the digits too many out again; returns the orders corrected."""
+        wrong = self.mistyped()
+        lines = [(reference, line) for reference, numbers in wrong.items() for line in numbers]
+        with self._transaction() as connection:
+            connection.executemany(
+                "UPDATE order_lines SET unit_price = substr(unit_price, 2) WHERE order_ref = ? AND line = ?", lines
+            )
+        return sorted(wrong)
+
     def close_booking(self, booking: int, at: datetime) -> None:
         with self._transaction() as connection:
             connection.execute("UPDATE stock_bookings SET done_at = ? WHERE id = ?", (instant(at), booking))
@@ -165,6 +203,12 @@ class TillDb:
             Line(sku=sku, quantity=Decimal(quantity), unit_price=Decimal(price))
             for sku, quantity, price in self._connection.execute(query, (reference,))
         )
+
+
+def _typed(price: str) -> Decimal:
+    """The price without its first digit."""
+    rest = price[1:]
+    return Decimal(f"0{rest}" if rest.startswith(".") else rest)
 
 
 def create(path: Path, shop: Shop, at: datetime) -> None:

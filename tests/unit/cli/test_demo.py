@@ -20,8 +20,11 @@ def run(*arguments: str) -> int:
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (("demo", "--once"), "--once needs --fault; choose one of erp-down, lost-orders, host-pressure"),
-        (("demo", "--fault", "fire"), "there is no fault 'fire'; choose one of erp-down, lost-orders, host-pressure"),
+        (("demo", "--once"), "--once needs --fault; choose one of erp-down, lost-orders, invalid-data, host-pressure"),
+        (
+            ("demo", "--fault", "fire"),
+            "there is no fault 'fire'; choose one of erp-down, lost-orders, invalid-data, host-pressure",
+        ),
         (
             ("demo", "--once", "--fault", "erp-down", "--crash-at", "lunch"),
             "there is no stage 'lunch'; choose one of incident, run, approved",

@@ -32,6 +32,7 @@ class Chain(Api):
         self.lose_first_answer = False
         self.heals = True
         self.votes = 0
+        self.asks_for = "approval"
         self.worker_is_slow = False
         self.lose_vote_answer = False
 
@@ -62,12 +63,14 @@ class Chain(Api):
     def post(self, path: str, body: Any, *, repeat: bool = False) -> Any:  # noqa: ARG002 - the real one's shape
         self.posted.append(path)
         if path == "/api/v1/runs":
-            run = {"run": len(self.runs) + 1, "state": "waiting_approval", "final": False, "reason": ""}
+            run = {"run": len(self.runs) + 1, "state": f"waiting_{self.asks_for}", "final": False, "reason": ""}
             self.runs.append(run | {"waiting": {"step": "start", "role": "operator"}})
             if self.lose_first_answer:
                 self.lose_first_answer = False
                 raise SourceUnavailable("the connection broke", cause=Cause.TCP)
             return self.runs[-1]
+        if path.endswith("/confirm"):
+            self._finish()
         if path.endswith("/approve"):
             assert body["role"] == "operator"
             self.votes += 1
@@ -108,6 +111,7 @@ class Stage:
             clean=self._clean,
             healthy=chain.healthy,
             evidence=lambda *_: evidence(),
+            by_hand=lambda _: chain.posted.append("by hand"),
             repeatable=True,
         )
         self._message = message
@@ -134,6 +138,14 @@ def test_a_story_goes_from_fault_to_clean_recheck_and_runs_the_runbook_twice(cha
     assert [run["state"] for run in told.runs] == ["succeeded", "succeeded"]
     assert stage.stages == ["incident", "run", "approved", "run", "approved"]
     assert stage.cleaned == 1
+
+
+def test_what_a_person_does_by_hand_is_done_before_the_step_is_confirmed(chain: Chain) -> None:
+    chain.asks_for = "manual"
+    stage = Stage(chain)
+    assert stage.tell().incident["state"] == "resolved"
+    by_hand = [what for what in chain.posted if what in {"by hand", "/api/v1/runs/1/confirm"}]
+    assert by_hand == ["by hand", "/api/v1/runs/1/confirm", "by hand"]
 
 
 def test_a_stored_vote_is_not_given_again_while_the_worker_is_away(chain: Chain) -> None:

@@ -139,3 +139,18 @@ def test_only_changed_rows_are_taken_over(shop: TillDb) -> None:
 def test_a_missing_database_says_how_to_make_one(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"create it with lab\.till_db\.create"):
         TillDb(tmp_path / "none.db")
+
+
+def test_a_mistyped_price_spoils_no_total_and_is_corrected_once(path: Path, shop: TillDb) -> None:
+    waiting = shop.open_bookings()
+    shop.sell(order("CY-20261124-0001", ("001234", "1", "1.00")))
+    before = {reference: totals(path)[reference] for reference in totals(path)}
+    spoiled = shop.mistype(2)
+    assert len(spoiled) == 2
+    assert waiting == []
+    assert "CY-20261124-0001" not in spoiled, "the ERP does not have it yet"
+    assert set(shop.mistyped()) == set(spoiled)
+    assert totals(path) == before
+    assert shop.correct() == sorted(spoiled)
+    assert shop.mistyped() == {}
+    assert shop.correct() == []
