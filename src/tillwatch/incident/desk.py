@@ -21,7 +21,7 @@ from tillwatch.incident.telling import entry
 from tillwatch.incident.topology import Topology, depth
 from tillwatch.metrics import Metrics
 from tillwatch.model.alert import ChangeKind, Episode, EpisodeChange
-from tillwatch.model.incident import Component, Incident, IncidentState, Listener, RunbookLink, Severity
+from tillwatch.model.incident import Component, Incident, IncidentState, Listener, RunbookLink, Severity, TimelineEntry
 from tillwatch.model.labels import Labels
 from tillwatch.model.notice import Notice
 from tillwatch.model.route import Routed
@@ -215,7 +215,9 @@ class IncidentDesk:
         self, connection: Connection, incident: int, kind: str, actor: str, data: Mapping[str, object]
     ) -> None:
         """Add an entry of another subject (a runbook run, an audit) within its own transaction."""
-        store.append(connection, [(incident, entry(self._clock.now(), kind, actor=actor, **data))])
+        # Not through `entry`: a name in somebody else's data may be one of its own parameters.
+        told = TimelineEntry(at=self._clock.now(), kind=kind, actor=actor, data=data)
+        store.append(connection, [(incident, told)])
 
     def _order(
         self,

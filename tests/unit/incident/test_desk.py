@@ -370,3 +370,15 @@ def test_a_heartbeat_that_ends_is_as_bad_as_one_that_falls_silent(router: Router
     router.clock.advance(60)
     router.fire(alert("Watchdog", start, source="prometheus", ends_at=router.clock.now()))
     assert [one.state for one in router.incidents()] == [IncidentState.OPEN]
+
+
+def test_what_another_subject_adds_may_use_any_name(router: Router) -> None:
+    router.fire(erp_down(router.clock.now()))
+    [incident] = router.incidents()
+    data = {"step": "corrected", "at": "2026-11-24T03:00:00+00:00", "kind": "manual", "actor": "li.na"}
+    router.database.write(
+        lambda connection: router.desk.timeline(connection, incident.id, "run_confirmed", "wang", data)
+    )
+    with router.database.read() as connection:
+        last = incidents.timeline(connection, incident.id)[-1]
+    assert (last.kind, last.actor, dict(last.data)) == ("run_confirmed", "wang", data)
