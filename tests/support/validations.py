@@ -35,6 +35,7 @@ def validated(
     *sources: Any,
     clock: Clock | None = None,
     history: Mapping[str, tuple[Usual, ...]] | None = None,
+    push: bool = True,
 ) -> ValidationReport:
     """The report of one run over these sources."""
     by_id = {source.id: source for source in sources}
@@ -46,6 +47,7 @@ def validated(
             started_at=NOW,
             clock=clock or ManualClock(),
             history=history or {},
+            push=push,
         )
     )
 

@@ -121,6 +121,8 @@ class Tail:
     rows: int
     #: The system's own count of the same selection, None when it cannot say.
     server_count: int | None = None
+    #: Rows the system looked at to give these; None when it gave all it has.
+    looked_at: int | None = None
     #: False when the data moved under the reading (counts disagree, keys came twice): the result is not evidence.
     stable: bool = True
     bytes_read: int = 0

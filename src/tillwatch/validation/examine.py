@@ -16,14 +16,17 @@ from tillwatch.audit.examine import cause_of
 from tillwatch.audit.reading import Gate, Leftovers, SideFault
 from tillwatch.clock import Clock
 from tillwatch.config.validations import Rule
-from tillwatch.errors import Cause, TillwatchError
+from tillwatch.errors import Cause, SchemaMismatch, SourceError, TillwatchError
 from tillwatch.model.audit import Row, Verdict
+from tillwatch.model.text import Text
 from tillwatch.model.validation import ValidationReport, ValidationVerdict
 from tillwatch.sources.base import Source
+from tillwatch.sources.sql.screening import Screens
 from tillwatch.validation.declare import CROSS_KINDS, Declared, row_rules
 from tillwatch.validation.found import Found, decide
 from tillwatch.validation.many import Many, Suspect
 from tillwatch.validation.outliers import Usual
+from tillwatch.validation.pushdown.prepare import Refusals, prepare
 from tillwatch.validation.reading import Place, Reader
 from tillwatch.validation.rules import text_of
 from tillwatch.validation.scratch import Scratch
@@ -32,6 +35,13 @@ from tillwatch.validation.scratch import Scratch
 MAX_AGAIN = 5_000
 #: Longest sleep between two looks at the deadline and a request to stop.
 SLEEP_SECONDS = 0.5
+
+
+_READ: Text = {"en": "every row is read and checked here", "zh": "读取每一行并在本地检查"}
+_SORTED_OUT: Text = {
+    "en": "the database sorts out the rows that keep every rule; only the others are read and checked here",
+    "zh": "由数据库排除符合全部规则的行，只读取其余的行并在本地检查",
+}
 
 
 def nobody() -> None:
@@ -52,6 +62,8 @@ class Order:
     leftovers: Leftovers = field(default_factory=Leftovers)
     #: Called several times a second.
     alive: Callable[[], None] = nobody
+    #: Let a source sort out rows that keep every rule, where it can.
+    push: bool = True
     #: What earlier runs found usual, oldest first, by rule.
     history: Mapping[str, tuple[Usual, ...]] = field(default_factory=dict)
 
@@ -116,7 +128,7 @@ class Look:
         self._many = Many(order.declared, scratch, found, open=order.open, history=order.history)
         self.rows = 0
         self.strategy = "stream"
-        self.why: Mapping[str, str] = {"en": "every row is read and checked here", "zh": "读取每一行并在本地检查"}
+        self.why: Text = _READ
         self.evidence: dict[str, object] = {}
 
     def run(self) -> None:
@@ -141,9 +153,36 @@ class Look:
             self._found.forget()
             self._scratch.forget_own()
 
-        self.rows = self._reader.whole(place, self._declared.columns, take, forget)
+        columns = self._declared.columns
+        if not self._sorted_out(place, take, forget):
+            self.rows = self._reader.whole(place, columns, take, forget)
         self._many.judge(self.evidence)
         self._across(place)
+
+    def _sorted_out(self, place: Place, take: Callable[[list[Row]], None], forget: Callable[[], None]) -> bool:
+        """Let the source sort out the rows that keep every rule. False when it cannot: `why` says so."""
+        source, columns = place.source, self._declared.columns
+        if not self._order.push or not isinstance(source, Screens):
+            return False
+        try:
+            screen = self._reader.ask(
+                place,
+                lambda: prepare(self._declared, source, self._order.started_at),
+                f"agreeing with {place} on what to look for",
+            )
+            if isinstance(screen, Refusals):
+                self.why = _read_because(screen.why)
+                return False
+            self.rows = self._reader.whole(
+                place, columns, take, forget, ask=lambda: source.read_screened(place.dataset, columns, screen)
+            )
+        except SideFault as fault:
+            if not _is_inability(fault):
+                raise
+            self.why = _read_because({"en": f"the database refused: {fault}", "zh": f"数据库拒绝了查询：{fault}"})
+            return False
+        self.strategy, self.why = "source", _SORTED_OUT
+        return True
 
     def key_of(self, row: Row) -> dict[str, str | None]:
         return {name: text_of(row[name]) for name in self._declared.spec.key}
@@ -151,6 +190,8 @@ class Look:
     def _across(self, place: Place) -> None:
         """Rules that look at another dataset too; what they find is looked at twice."""
         rules = self._declared.of_kind(*CROSS_KINDS)
+        if self.strategy == "source":
+            rules = tuple(rule for rule in rules if rule.name in self._many.concerned)
         self._many.read_others(self._reader, rules)
         all_of_them = ((rule, suspect) for rule in rules for suspect in self._many.suspects(rule))
         first = list(islice(all_of_them, MAX_AGAIN + 1))
@@ -193,3 +234,13 @@ class Look:
         while (left := until - clock.monotonic()) > 0:
             gate.check(doing)
             clock.sleep(min(left, SLEEP_SECONDS))
+
+
+def _read_because(why: Text) -> Text:
+    return {words: f"{_READ[words]}{'; ' if words == 'en' else '；'}{why[words]}" for words in ("en", "zh")}
+
+
+def _is_inability(fault: SideFault) -> bool:
+    """A statement of ours that the server would not run; the same rows can still be read."""
+    cause = fault.__cause__
+    return isinstance(cause, SchemaMismatch) or (type(cause) is SourceError and cause.cause is Cause.APPLICATION)

@@ -12,6 +12,7 @@ from tillwatch.model.audit import Row, Value
 from tillwatch.model.text import Text
 from tillwatch.sources.base import Source
 from tillwatch.validation.declare import Declared
+from tillwatch.validation.flags import flag_of
 from tillwatch.validation.found import Found
 from tillwatch.validation.outliers import Usual, usual, usual_of_runs
 from tillwatch.validation.reading import Place, Reader
@@ -52,6 +53,8 @@ class Many:
         self._open, self._history = open, history
         self._number: Canonical = reads(FieldType.DECIMAL, declared.zone)
         self._places = {rule.name: place for place, rule in enumerate(declared.spec.rules)}
+        #: Names of the rules that remember a row at all.
+        self.concerned: set[str] = set()
         self._remembered = [(rule, self._memory_of(rule)) for rule in self.rules("unique", "outlier", *_CROSS)]
 
     def rules(self, *kinds: str) -> tuple[Rule, ...]:
@@ -63,8 +66,12 @@ class Many:
             return
         keys = [_link([row[name] for name in self._declared.spec.key], strip=False) for row in batch]
         for rule, memory in self._remembered:
-            kept = [own for row, key in zip(batch, keys, strict=True) if (own := memory(row, key)) is not None]
+            flag = flag_of(rule)
+            # A source that sorts out rows says which of them concern this rule; any other gives no flag.
+            rows = [(row, key) for row, key in zip(batch, keys, strict=True) if row.get(flag, True)]
+            kept = [own for row, key in rows if (own := memory(row, key)) is not None]
             self._scratch.add(self._places[rule.name], kept)
+            self.concerned.update([rule.name] if kept else [])
 
     def judge(self, evidence: dict[str, object]) -> None:
         """What the dataset alone shows, once all of it was read."""

@@ -59,7 +59,7 @@ class Reader:
         *,
         ask: Callable[[], Reading] | None = None,
     ) -> int:
-        """All rows of `place`, or those `ask` gives, each batch handed to `take`; returns how many they are.
+        """All rows of `place`, or those `ask` gives, each batch handed to `take`; returns how many `place` holds.
 
         A reading its own count or stability speaks against is done once more, after `forget`. Raises SideFault.
         """
@@ -68,7 +68,7 @@ class Reader:
             rows, tail = self._once(place, ask or (lambda: place.source.read(place.dataset, columns)), take)
             found = doubt(str(place), tail, rows)
             if not found:
-                return rows
+                return rows if tail.looked_at is None else tail.looked_at
         raise SideFault(f"{found}; read twice, so nothing is known of it", verdict=Verdict.INCONCLUSIVE)
 
     def by_key(self, place: Place, columns: Sequence[str], keys: Sequence[Mapping[str, str]], take: Take) -> None:

@@ -1,13 +1,14 @@
 """One reading of one dataset: a generator of bounded batches and the numbers it gathers on its way."""
 
 import pickle
+import sqlite3
 import tempfile
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import ColumnElement, Connection, Select, func, select
+from sqlalchemy import ColumnElement, Connection, Select, TextClause, func, select
 from sqlalchemy.exc import DBAPIError
 
 from tillwatch.clock import Clock
@@ -20,6 +21,7 @@ from tillwatch.sources.changes import Slices
 from tillwatch.sources.sql import changes, statement, values
 from tillwatch.sources.sql.database import Database, Relation
 from tillwatch.sources.sql.options import SqlDataset
+from tillwatch.sources.sql.screening import Screen
 
 #: SQLSTATEs of "this text is no value of the column's type": the key may still be there in the column's own words.
 _NOT_OF_THIS_TYPE = {"22P02", "22003", "22007", "22008"}
@@ -38,6 +40,8 @@ class Request:
     batch_rows: int
     #: Only the rows of these buckets.
     slices: Slices | None = None
+    #: Only the rows this statement gives.
+    screen: Screen | None = None
 
 
 @dataclass
@@ -47,11 +51,13 @@ class _Progress:
     requests: int = 0
     #: Sum of the database's own counts; None for keys, where fewer rows than keys is no contradiction.
     counted: int | None = None
+    looked_at: int | None = None
 
     def tail(self) -> Tail:
         return Tail(
             rows=self.rows,
             server_count=self.counted,
+            looked_at=self.looked_at,
             stable=self.counted is None or self.counted == self.rows,
             bytes_read=self.bytes_read,
             requests=self.requests,
@@ -106,12 +112,18 @@ class _Reader:
         self._condition = self._since() if request.slices is None else self._sliced(request.slices)
 
     def whole(self) -> Iterator[list[Row]]:
-        self._count()
-        partitions = self._partitions(self._select(self._chosen))
+        screen = self._request.screen
+        if screen is None:
+            self._count()
+            partitions = self._partitions(self._select(self._chosen))
+        else:
+            partitions = self._partitions(self._screened(screen))
         if self._blocks_writers:
             partitions = self._spooled(partitions)
         for cells in partitions:
             batch = [self._row(self._chosen, row) for row in cells]
+            if screen is not None and screen.flags:
+                batch = [_flagged(row, screen.flags, found) for row, found in zip(batch, cells, strict=True)]
             self._progress.rows += len(batch)
             yield batch
 
@@ -126,6 +138,17 @@ class _Reader:
         # The same snapshot: a difference can only be rows lost on the way.
         self._progress.counted = self._connection.execute(count).scalar_one()
         self._progress.requests += 2
+
+    def _screened(self, screen: Screen) -> TextClause:
+        """The caller's statement; how many rows it looks at is counted in the same snapshot."""
+        count = select(func.count()).select_from(self._relation.source)
+        self._progress.looked_at = self._connection.execute(count).scalar_one()
+        self._progress.requests += 2
+        if screen.functions:
+            driver = cast("sqlite3.Connection", self._connection.connection.driver_connection)
+            for name, function in screen.functions.items():
+                driver.create_function(name, 1, function, deterministic=True)
+        return statement.as_written(screen.statement)
 
     def by_key(self, keys: Sequence[Mapping[str, str]]) -> Iterator[list[Row]]:
         for key in keys:
@@ -198,7 +221,7 @@ class _Reader:
         matching = values.matching(found, keys)
         return [{name: row[name] for name in self._chosen} for row in matching]
 
-    def _partitions(self, rows: Select[Any]) -> Iterator[Sequence[Sequence[object]]]:
+    def _partitions(self, rows: Select[Any] | TextClause) -> Iterator[Sequence[Sequence[object]]]:
         size = self._request.batch_rows
         options = {"stream_results": True, "yield_per": size, "max_row_buffer": size}
         with self._connection.execute(rows, execution_options=options) as result:
@@ -221,8 +244,13 @@ class _Reader:
 
     def _row(self, names: Sequence[str], cells: Sequence[object]) -> Row:
         zones = self._relation.zones
-        row = {name: values.canonical(cell, zones[name]) for name, cell in zip(names, cells, strict=True)}
+        row = {name: values.canonical(cell, zones[name]) for name, cell in zip(names, cells, strict=False)}
         if (mark := self._request.dataset.change_field) in row:
             row[mark] = values.moment(row[mark], zones[mark])
         self._progress.bytes_read += sum(map(values.size_bytes, cells))
         return row
+
+
+def _flagged(row: Row, flags: Sequence[str], cells: Sequence[object]) -> Row:
+    """The last cells are the flags."""
+    return {**row, **{flag: bool(cell) for flag, cell in zip(flags, cells[-len(flags) :], strict=True)}}

@@ -31,6 +31,7 @@ from tillwatch.sources.sql.changes import SqlChanges
 from tillwatch.sources.sql.database import Database
 from tillwatch.sources.sql.options import SqlDataset, SqlOptions
 from tillwatch.sources.sql.reading import Request, reading
+from tillwatch.sources.sql.screening import Screen
 from tillwatch.sources.sql.session import Session
 from tillwatch.sources.sql.statement import as_written
 
@@ -115,6 +116,19 @@ class SqlSource(ReadOnly):
             keys=None,
             batch_rows=self._batch_rows,
             slices=slices,
+        )
+        return reading(self._database, request, clock=self._clock)
+
+    def read_screened(self, dataset: str, fields: Sequence[str], screen: Screen) -> Reading:
+        request = Request(
+            system=self.id,
+            name=dataset,
+            dataset=self._dataset(dataset),
+            fields=fields,
+            since=None,
+            keys=None,
+            batch_rows=self._batch_rows,
+            screen=screen,
         )
         return reading(self._database, request, clock=self._clock)
 
