@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from tillwatch.model.alert import Alert, AlertState, ChangeKind, Episode
 
 #: Sources inside this process: ordered, never lost between us and them, and closed only by themselves.
-LOCAL_SOURCES = frozenset({"probe", "audit", "heartbeat"})
+LOCAL_SOURCES = frozenset({"probe", "audit", "validation", "heartbeat"})
 REMOTE_FAMILY = "remote"
 #: A firing message for an ended episode is a late copy within this time (Alertmanager retries a webhook for one
 #: group_interval, 5 minutes); after it, the source has taken its end back.

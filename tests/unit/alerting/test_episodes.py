@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -95,11 +96,12 @@ def test_a_sender_without_starts_speaks_of_whatever_fires() -> None:
     assert (episode.state, kinds) == (AlertState.RESOLVED, [ChangeKind.OPENED, ChangeKind.RESOLVED])
 
 
-def test_a_local_source_needs_no_lease_and_its_end_is_an_end_whatever_the_clock_says() -> None:
-    probe = message(NOW, source="probe")
-    [episode], _ = at_once(probe, message(NOW + MINUTE, end=NOW + MINUTE, source="probe"))
+@pytest.mark.parametrize("source", ["probe", "audit", "validation", "heartbeat"])
+def test_a_local_source_needs_no_lease_and_its_end_is_an_end_whatever_the_clock_says(source: str) -> None:
+    probe = message(NOW, source=source)
+    [episode], _ = at_once(probe, message(NOW + MINUTE, end=NOW + MINUTE, source=source))
     assert (episode.state, episode.lease_until) == (AlertState.RESOLVED, None)
-    [episode], _ = at_once(probe, message(NOW, end=NOW - 60 * MINUTE, source="probe"))
+    [episode], _ = at_once(probe, message(NOW, end=NOW - 60 * MINUTE, source=source))
     assert (episode.state, episode.ends_at) == (AlertState.RESOLVED, NOW)
 
 
