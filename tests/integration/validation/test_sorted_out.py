@@ -21,7 +21,7 @@ from tillwatch.sources.sql import SqlOptions, SqlSource
 from tillwatch.validation.pushdown import cells, expressions
 
 ENGINES = ("sqlite", "postgres", "mariadb")
-SEEDS = (1, 2, 3, 4, 5, 6)
+SEEDS = (1, 2, 3, 4)
 ROWS = 120
 TEXTS = (
     None, "", " ", "\u3000", "\t", "a", "A", "a ", " a", "A1", "a1", "007", "7", "商品", "锟斤拷", "MÃ¼ller", "Müller", "é",
@@ -143,6 +143,36 @@ def test_sorted_out_there_and_checked_here_give_the_same(engine: Engine, seed: i
         assert (there.strategy, here.strategy, there.rows) == ("source", "stream", here.rows), there.strategy_reason
     there, here = (engine.report(*RULES, push=push, dataset="asked") for push in (True, False))
     assert (there.verdict, there.counts, there.rows) == (here.verdict, here.counts, here.rows)
+
+
+def test_lines_whose_keys_differ_in_spaces_only_belong_to_one_header(engine: Engine) -> None:
+    engine.create()
+    engine.insert("orders", [["'A3'", "'a'", "'2'", "NULL"], ["'A4'", "'a'", "'7'", "NULL"]])
+    engine.insert("order_lines", [["'A3'", "'1'", "'2'"], ["'A3 '", "'1'", "'5'"], ["'A4'", "'1'", "'7'"]])
+    total = next(rule for rule in RULES if rule["id"] == "total")
+    for push in (True, False):
+        assert broken(engine.report(total, push=push)) == [("total", "A3", "2")]
+
+
+@pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
+def test_what_only_sqlite_can_hold_is_judged_by_what_it_means(engine: Engine) -> None:
+    engine.create()
+    orders = [
+        ["1", "'a'", "3", "NULL"],
+        ["2", "'a'", "'5' || char(0)", "NULL"],
+        ["3", "'a'", "0.3", "NULL"],
+        ["'4'", "'a'", "1", "'2026-11-20 02:00:00' || char(0)"],
+    ]
+    engine.insert("orders", orders)
+    engine.insert("order_lines", [["1", "1", "3"], ["3", "0.1 + 0.2", "1"]])
+    exact = {**next(rule for rule in RULES if rule["id"] == "total"), "tolerance": Decimal(0)}
+    for rule in ({"rule": "not_negative", "field": "amount"}, {"rule": "not_future", "field": "paid_at"}, exact):
+        there, here = (broken(engine.report(rule, push=push)) for push in (True, False))
+        assert sorted(there) == sorted(here)
+    assert {key for _, key, _ in there} == {"2", "3", "4"}, "a float that is no tenth adds up to none"
+    engine.insert("order_lines", [["'1'", "1", "4"]])
+    for push in (True, False):
+        assert "1" in {key for _, key, _ in broken(engine.report(exact, push=push))}, "1 and '1' are one key"
 
 
 def test_of_a_table_only_rows_that_may_break_a_rule_are_read(engine: Engine) -> None:
