@@ -13,6 +13,7 @@ from tillwatch.audit.ledger import Forgetful, Ledger
 from tillwatch.audit.ranges import Scale
 from tillwatch.audit.reading import Gate, Leftovers, Progress, SideFault, SideRead, Sides
 from tillwatch.audit.rows import MAX_EXAMPLES, decode_cells, decode_key
+from tillwatch.audit.sentences import chinese
 from tillwatch.audit.spill import Pair, Spill, Stand
 from tillwatch.audit.suspects import percentile
 from tillwatch.audit.tiers import Impossible
@@ -22,6 +23,7 @@ from tillwatch.clock import Clock
 from tillwatch.errors import Cause, TillwatchError
 from tillwatch.model.audit import AuditReport, Difference, DifferenceKind, SideReport, Verdict
 from tillwatch.model.proof import Proof
+from tillwatch.model.text import Text
 from tillwatch.sources.base import Source
 
 #: Differences kept of one run, in key order; the counts and the value at risk are always complete. A person reads the
@@ -108,7 +110,7 @@ def examine(order: Order) -> AuditReport:
                 run=order.run,
             )
             choice = approach.choose()
-            found.reason_zh = approach.reason["zh"]
+            found.why = approach.reason
             read_at = order.clock.now()
             _find(task, approach, choice, found)
             found.compared(order.clock.monotonic() - started)
@@ -140,7 +142,8 @@ class _Found:
     sides: Sides | None = None
     strategy: str = ""
     strategy_reason: str = ""
-    reason_zh: str = ""
+    #: Why the strategy was chosen, as far as it was decided in both languages.
+    why: Text = field(default_factory=dict)
     #: Rows read of both sides until all suspects were known, and how long that took.
     rows_read: int = 0
     compare_seconds: float = 0.0
@@ -249,8 +252,8 @@ def _report(order: Order, found: _Found, seconds: float) -> AuditReport:
         "rows_read": found.rows_read,
         "compare_seconds": round(found.compare_seconds, 3),
     }
-    if found.reason_zh:
-        evidence["strategy_reason_zh"] = found.reason_zh
+    if found.why:
+        evidence["strategy_reason_zh"] = _in_chinese(found.strategy_reason, found.why)
     if reads:
         # Whether rows can be asked for by the key as it stands in the report; a repair needs to know.
         evidence["exact_keys"] = all(read.exact_keys for read in reads.values())
@@ -286,6 +289,14 @@ def _report(order: Order, found: _Found, seconds: float) -> AuditReport:
         seconds=seconds,
         evidence=evidence,
     )
+
+
+def _in_chinese(reason: str, why: Text) -> str:
+    """The whole reason, which begins with the sentence that was decided in both languages."""
+    if not reason.startswith(why["en"]):
+        return chinese(reason)
+    rest = reason.removeprefix(why["en"]).removeprefix("; ")
+    return f"{why['zh']}；{chinese(rest)}" if rest else why["zh"]
 
 
 def _settled(declared: Declared, settled: settle.Outcome) -> dict[str, object]:

@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 
 import xlsxwriter
 
+from tillwatch.audit.sentences import reason
 from tillwatch.audit.verdict import money
 from tillwatch.config.bind import did_you_mean
 from tillwatch.config.declared import ChainConfig
@@ -143,7 +144,7 @@ def _sheet(database: Database, report: AuditReport, config: ChainConfig, languag
         (words["audit"], report.audit),
         (words["run"], str(report.run)),
         (words["verdict"], words[report.verdict.value]),
-        (words["reason"], report.reason),
+        (words["reason"], reason(report.reason, language)),
         (words["started_at"], started),
         (f"{words['rows']} ({words['left']})", f"{report.left.rows} · {report.left.system}.{report.left.dataset}"),
         (f"{words['rows']} ({words['right']})", f"{report.right.rows} · {report.right.system}.{report.right.dataset}"),

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 
+from tillwatch.audit.sentences import reason
 from tillwatch.audit.value import EXACT
 from tillwatch.config.declared import ChainConfig
 from tillwatch.config.schema import Audit
@@ -182,7 +183,9 @@ def _annotations(name: str, report: AuditReport, spec: Audit, config: ChainConfi
     state, state_zh = ("failed", "失败") if report.verdict is Verdict.FAILED else ("was inconclusive", "无法得出结论")
     told = report.evidence.get("cause")
     cause = Cause(str(told or Cause.DATA))
-    because_zh = CAUSES[cause]["zh"] if told and cause in CAUSES else "原因见证据"
+    because_zh = reason(report.reason, "zh")
+    if told and cause in CAUSES:
+        because_zh = f"{CAUSES[cause]['zh']}（{because_zh}）"
     return {
         "summary": f"{english}: the audit {state}: {report.reason}",
         "summary_zh": f"{chinese}：对账{state_zh}：{because_zh}",

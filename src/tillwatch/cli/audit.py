@@ -15,6 +15,7 @@ from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from tillwatch.audit import export as files
 from tillwatch.audit.reading import Progress
+from tillwatch.audit.sentences import reason
 from tillwatch.audit.tiers import Tier
 from tillwatch.audit.verdict import document, money
 from tillwatch.cli.context import ExitCode, config, emit, language, local_time, opened, options, say, table
@@ -77,7 +78,7 @@ def run(
             audit, trigger="cli", strategy=str(strategy or ""), progress=progress
         )
         chain: ChainConfig = application.config
-    emit(ctx, document(report), lambda console: _draw(console, report, chain))
+    emit(ctx, document(report), lambda console: _draw(console, report, chain, language(ctx, chain)))
     if code := _EXIT[report.verdict]:
         raise typer.Exit(code)
 
@@ -89,7 +90,7 @@ def show(ctx: typer.Context, run: Annotated[int, typer.Argument(metavar="RUN", h
         chain: ChainConfig = application.config
         with application.database.read() as connection:
             report = records.report(connection, run)
-    emit(ctx, document(report), lambda console: _draw(console, report, chain))
+    emit(ctx, document(report), lambda console: _draw(console, report, chain, language(ctx, chain)))
 
 
 @app.command("export")
@@ -215,13 +216,13 @@ def _found(report: AuditReport) -> int:
     return report.missing + report.extra + report.changed
 
 
-def _draw(console: Console, report: AuditReport, chain: ChainConfig) -> None:
+def _draw(console: Console, report: AuditReport, chain: ChainConfig, words: str) -> None:
     console.print(
-        f"run {report.run} · {report.audit}: {report.verdict} · {report.reason}\n"
+        f"run {report.run} · {report.audit}: {report.verdict} · {reason(report.reason, words)}\n"
         f"{report.left.system}.{report.left.dataset}: {report.left.rows} rows · "
         f"{report.right.system}.{report.right.dataset}: {report.right.rows} rows · "
         f"{money(report.value_at_risk)} {chain.chain.currency} at risk · {report.seconds:.1f} s, {report.strategy} · "
-        f"{local_time(chain, report.started_at)}\n{report.strategy_reason}",
+        f"{local_time(chain, report.started_at)}\n{_strategy(report, words)}",
         markup=False,
     )
     if not report.differences:
@@ -230,6 +231,12 @@ def _draw(console: Console, report: AuditReport, chain: ChainConfig) -> None:
     table(columns, [line for row in report.differences[:MAX_ROWS_DRAWN] for line in _lines(row)])(console)
     if (more := _found(report) - MAX_ROWS_DRAWN) > 0:
         say(f"{more} more; 'tillwatch audit export {report.run} --format xlsx -o FILE' has them")
+
+
+def _strategy(report: AuditReport, words: str) -> str:
+    """Why it was compared as it was."""
+    told = report.evidence.get("strategy_reason_zh") if words == "zh" else None
+    return str(told) if told else reason(report.strategy_reason, words)
 
 
 def _lines(row: Difference) -> Iterator[tuple[object, ...]]:

@@ -8,9 +8,11 @@ import typer
 from rich.console import Console
 
 from tillwatch.audit.sending import Preview
+from tillwatch.audit.sentences import reason
 from tillwatch.audit.verdict import money
-from tillwatch.cli.context import ExitCode, emit, opened, say, table
+from tillwatch.cli.context import ExitCode, emit, language, opened, say, table
 from tillwatch.model.repair import RepairItem, RepairPlan, RepairResult, UndoResult
+from tillwatch.model.text import pick
 
 app = typer.Typer(help="Plan, apply and take back repairs of what an audit found.", no_args_is_help=True)
 
@@ -21,8 +23,9 @@ def plan(
 ) -> None:
     """Turn the differences of a run into documents. Nothing is sent. A run has one plan: asking again shows it."""
     with opened(ctx) as application:
+        words = language(ctx, application.config)
         made: RepairPlan = application.repairs.plan_repair(run, actor=_actor())
-    emit(ctx, _document(made), lambda console: _draw_plan(console, made))
+    emit(ctx, _document(made), lambda console: _draw_plan(console, made, words))
     say(f"nothing was sent; 'tillwatch repair apply {made.id}' shows what would be, with --yes it is")
 
 
@@ -38,16 +41,17 @@ def apply(
     Exit code 1 when something is left to do: failed, unknown or not reached.
     """
     with opened(ctx) as application:
+        words = language(ctx, application.config)
         if not yes:
             previews: list[Preview] = list(application.repairs.preview(plan))
         else:
             result: RepairResult = application.repairs.apply_repair(plan, actor=_actor(), limit=limit)
     if not yes:
         document = {"plan": plan, "dry_run": True, "items": [_previewed(preview) for preview in previews]}
-        emit(ctx, document, lambda console: _draw_preview(console, previews))
+        emit(ctx, document, lambda console: _draw_preview(console, previews, words))
         say("dry run: nothing was sent; add --yes to send it")
         return
-    emit(ctx, _applied(result), lambda console: _draw_result(console, result))
+    emit(ctx, _applied(result), lambda console: _draw_result(console, result, words))
     if not result.complete:
         raise typer.Exit(ExitCode.PROBLEM_FOUND)
 
@@ -64,16 +68,17 @@ def undo(
     Exit code 1 when a document still stands or nobody can tell.
     """
     with opened(ctx) as application:
+        words = language(ctx, application.config)
         if not yes:
             previews: list[Preview] = list(application.repairs.preview_undo(plan))
         else:
             result: UndoResult = application.repairs.undo_repair(plan, actor=_actor(), limit=limit)
     if not yes:
         document = {"plan": plan, "dry_run": True, "items": [_previewed(preview) for preview in previews]}
-        emit(ctx, document, lambda console: _draw_preview(console, previews))
+        emit(ctx, document, lambda console: _draw_preview(console, previews, words))
         say("dry run: nothing was taken back; add --yes to do it")
         return
-    emit(ctx, _undone(result), lambda console: _draw_undone(console, result))
+    emit(ctx, _undone(result), lambda console: _draw_undone(console, result, words))
     if not result.complete:
         raise typer.Exit(ExitCode.PROBLEM_FOUND)
 
@@ -154,9 +159,16 @@ def _undone(result: UndoResult) -> dict[str, object]:
     }
 
 
-def _rows(items: Sequence[RepairItem]) -> list[tuple[object, ...]]:
+def _rows(items: Sequence[RepairItem], words: str) -> list[tuple[object, ...]]:
     return [
-        (item.number, "/".join(item.key.values()), item.action, item.status, money(item.value_at_risk), item.reason)
+        (
+            item.number,
+            "/".join(item.key.values()),
+            item.action,
+            item.status,
+            money(item.value_at_risk),
+            reason(item.reason, words),
+        )
         for item in items
     ]
 
@@ -164,33 +176,35 @@ def _rows(items: Sequence[RepairItem]) -> list[tuple[object, ...]]:
 _COLUMNS = ("ITEM", "KEY", "ACTION", "STATUS", "AT RISK", "REASON")
 
 
-def _draw_plan(console: Console, made: RepairPlan) -> None:
+def _draw_plan(console: Console, made: RepairPlan, words: str) -> None:
     console.print(f"plan {made.id} for run {made.run} of {made.audit}, into {made.system}", markup=False)
-    table(_COLUMNS, _rows(made.items))(console)
+    table(_COLUMNS, _rows(made.items, words))(console)
 
 
-def _draw_preview(console: Console, previews: Sequence[Preview]) -> None:
+def _draw_preview(console: Console, previews: Sequence[Preview], words: str) -> None:
     rows = []
     for preview in previews:
         would = preview.plan.operation if preview.plan and not preview.reason else "nothing"
-        steps = "; ".join(step.get("en", "") for step in preview.plan.steps) if preview.plan else ""
-        rows.append((preview.item.number, "/".join(preview.item.key.values()), would, preview.reason or steps))
+        steps = "; ".join(pick(step, words) for step in preview.plan.steps) if preview.plan else ""
+        rows.append(
+            (preview.item.number, "/".join(preview.item.key.values()), would, reason(preview.reason, words) or steps)
+        )
     table(("ITEM", "KEY", "WOULD", "DETAIL"), rows)(console)
 
 
-def _draw_result(console: Console, result: RepairResult) -> None:
-    table(_COLUMNS, _rows((*result.ok, *result.failed, *result.unknown, *result.skipped)))(console)
+def _draw_result(console: Console, result: RepairResult, words: str) -> None:
+    table(_COLUMNS, _rows((*result.ok, *result.failed, *result.unknown, *result.skipped), words))(console)
     left = f", {result.left_over} not reached" if result.left_over else ""
-    reason = f" ({result.reason})" if result.reason else ""
+    why = f" ({reason(result.reason, words)})" if result.reason else ""
     console.print(
         f"{len(result.ok)} done, {len(result.failed)} failed, {len(result.unknown)} unknown, "
-        f"{len(result.skipped)} skipped{left}{reason}",
+        f"{len(result.skipped)} skipped{left}{why}",
         markup=False,
     )
 
 
-def _draw_undone(console: Console, result: UndoResult) -> None:
-    table(_COLUMNS, _rows((*result.undone, *result.kept, *result.unknown)))(console)
-    reason = f" ({result.reason})" if result.reason else ""
+def _draw_undone(console: Console, result: UndoResult, words: str) -> None:
+    table(_COLUMNS, _rows((*result.undone, *result.kept, *result.unknown), words))(console)
+    why = f" ({reason(result.reason, words)})" if result.reason else ""
     counts = f"{len(result.undone)} taken back, {len(result.kept)} kept, {len(result.unknown)} unknown"
-    console.print(f"{counts}{reason}", markup=False)
+    console.print(f"{counts}{why}", markup=False)

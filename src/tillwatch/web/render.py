@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 import tillwatch
+from tillwatch.audit.sentences import reason
 from tillwatch.errors import TillwatchError
 from tillwatch.web.assets import Asset
 from tillwatch.web.formats import Formats
@@ -55,6 +56,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     made.filters["markdown"] = markdown
+    made.filters["reason"] = reason
     made.globals["levels"] = TABLES
     made.globals["said"] = messages_of
     return made

@@ -59,9 +59,14 @@ def test_drift_ends_with_1_and_prints_the_promised_document(run: Run) -> None:
 
 def test_agreement_ends_with_0(bench: OrdersBench, run: Run) -> None:
     make_equal(bench)
-    ended = run("audit", "run", "orders")
+    ended = run("--lang", "en", "audit", "run", "orders")
     assert (ended.code, ended.err) == (0, "")
     assert "orders: clean · both sides agree" in ended.out
+    assert "both sides hold few rows, so all are read" in ended.out
+
+    in_chinese = run("--lang", "zh", "audit", "run", "orders")
+    assert "orders: clean · 两侧一致" in in_chinese.out
+    assert "两侧行数都很少，因此全部读取" in in_chinese.out
 
 
 def test_not_knowing_ends_with_3(bench: OrdersBench, run: Run) -> None:
