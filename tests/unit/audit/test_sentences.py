@@ -10,7 +10,7 @@ from tillwatch.audit.sentences import chinese, reason
 
 _REASONS = every_reason()
 #: Names that stay as they are: products, strategies, settings.
-_NAMES = re.compile(r"PostgreSQL|SQLite|ERP|tillwatch|timeout_seconds|timeout|customer|stream|digest")
+_NAMES = re.compile(r"PostgreSQL|SQLite|SQL|Polars|ERP|tillwatch|timeout_seconds|timeout|customer|stream|digest")
 
 
 def test_the_code_is_searched_where_reasons_are_made() -> None:
