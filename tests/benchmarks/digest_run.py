@@ -3,6 +3,7 @@
 python digest_run.py LEFT_URL LEFT_TABLE RIGHT_URL RIGHT_TABLE KEY COLUMN…
 """
 
+import os
 import sys
 from datetime import timedelta
 from pathlib import Path
@@ -11,7 +12,6 @@ from zoneinfo import ZoneInfo
 from tillwatch.audit import approach, plan
 from tillwatch.audit.declare import declare
 from tillwatch.audit.examine import Order, examine
-from tillwatch.audit.pushdown.digest import Digest
 from tillwatch.clock import SystemClock
 from tillwatch.config.schema import Audit, Field, Side
 from tillwatch.config.secrets import Secret
@@ -36,7 +36,8 @@ def peak_bytes() -> int:
 
 def chosen(self: approach.Approach) -> plan.Choice:
     self.reason = {"zh": ""}
-    return plan.Choice(strategy=Digest(), reason="measured alone")
+    sides = self.task.sides.sources
+    return plan.choose(self.task.declared, sides["left"], sides["right"], os.environ.get("TILLWATCH_BENCH_STRATEGY", ""))
 
 
 def main(left_url: str, left: str, right_url: str, right: str, key: str, *columns: str) -> None:

@@ -32,6 +32,8 @@ ROUNDS = int(os.environ.get("TILLWATCH_BENCH_ROUNDS", "3"))
 RELADIFF = "reladiff[postgresql,mysql]==0.6.0"
 COLUMNS = ("warehouse", "qty", "price", "name", "at")
 HERE = Path(__file__).parent
+#: TILLWATCH_BENCH_STRATEGY forces one; otherwise ours chooses.
+STRATEGY = {name: value for name, value in os.environ.items() if name == "TILLWATCH_BENCH_STRATEGY"}
 DIFFERENCES = {"0": 0, "100": 100, "1pct": ROWS // 100}
 
 
@@ -177,7 +179,7 @@ def test_beside_reladiff(
     tables = [engines.url(left), "truth", engines.url(right), f"wrong_{differences}"]
     if tool == "tillwatch":
         argv = [sys.executable, str(HERE / "digest_run.py"), *tables, "sku", *COLUMNS]
-        timed(benchmark, argv, DIFFERENCES[differences], dict(python_environment()))
+        timed(benchmark, argv, DIFFERENCES[differences], {**python_environment(), **STRATEGY})
         return
     plain = [part.replace("+psycopg", "").replace("mariadb://", "mysql://") for part in tables]
     key, *columns = ["sku", *COLUMNS] if right == "postgresql" else ["id", "sku", *COLUMNS]
@@ -191,7 +193,7 @@ def test_beside_sqlite(left: str, engines: Engines, benchmark: BenchmarkFixture)
     benchmark.group = f"{left} and sqlite, {ROWS} rows, 0 differences"
     tables = [engines.url(left), "truth", engines.url("sqlite"), "truth"]
     argv = [sys.executable, str(HERE / "digest_run.py"), *tables, "sku", *COLUMNS]
-    timed(benchmark, argv, 0, dict(python_environment()))
+    timed(benchmark, argv, 0, {**python_environment(), **STRATEGY})
 
 
 def test_the_physical_limit(engines: Engines, benchmark: BenchmarkFixture) -> None:
@@ -211,4 +213,4 @@ def test_the_physical_limit(engines: Engines, benchmark: BenchmarkFixture) -> No
         "[thread.start() for thread in threads]; [thread.join() for thread in threads]\n"
         "print(0, f'{time.perf_counter() - started:.3f}', 0)\n"
     )
-    timed(benchmark, [sys.executable, "-c", program, url, statement], 0, dict(python_environment()))
+    timed(benchmark, [sys.executable, "-c", program, url, statement], 0, {**python_environment(), **STRATEGY})

@@ -341,14 +341,14 @@ class Approach:
 
     def _full(self, decision: tiers.Decision, facts: Facts) -> plan.Choice:
         sources = self.task.sides.sources
-        choice = plan.choose(self.task.declared, sources["left"], sources["right"])
+        choice = plan.choose(self.task.declared, sources["left"], sources["right"], decision.tier or "")
         if decision.tier is Tier.STREAM or (decision.tier is None and tiers.small(facts)):
             # To agree with two servers on a hash takes longer than to read few rows.
             return self._chosen(self._stream(), decision.reason)
-        if decision.tier is Tier.DIGEST and choice.strategy.name != Tier.DIGEST:
+        if decision.tier is not None and choice.strategy.name != decision.tier:
             if self.asked:
-                raise Impossible(f"strategy 'digest' cannot prove this audit now: {choice.reason}")
-            choice = replace(choice, reason=f"digest is not possible: {choice.reason}")
+                raise Impossible(f"strategy '{decision.tier}' cannot prove this audit now: {choice.reason}")
+            choice = replace(choice, reason=f"{decision.tier} is not possible: {choice.reason}")
         if isinstance(choice.strategy, Stream):
             choice = replace(choice, strategy=self._stream())
         self._strategy = choice.strategy

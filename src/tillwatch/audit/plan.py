@@ -4,8 +4,11 @@ from dataclasses import dataclass
 
 from tillwatch.audit.compare import Strategy, Stream, Unsuited
 from tillwatch.audit.declare import Declared
-from tillwatch.audit.pushdown import digest
+from tillwatch.audit.pushdown import asking
+from tillwatch.audit.pushdown.digest import Digest
+from tillwatch.audit.pushdown.records import Records
 from tillwatch.sources.base import Source
+from tillwatch.sources.sql import SqlSource
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,15 +19,24 @@ class Choice:
     reason: str
 
 
-def choose(declared: Declared, left: Source, right: Source) -> Choice:
-    """The cheapest strategy that proves what the audit asks."""
-    if why := digest.inability(left, right):
+def choose(declared: Declared, left: Source, right: Source, asked: str = "") -> Choice:
+    """The cheapest strategy that reads everything, or the one `asked` for where both sides can do it."""
+    if why := asking.inability(left, right):
         return Choice(
             strategy=Stream(),
-            reason=f"{declared.spec.left.system} ({left.kind}) and {declared.spec.right.system} ({right.kind}) have no "
-            f"digest in common, so every row is read and compared here: {why}",
+            reason=f"{declared.spec.left.system} ({left.kind}) and {declared.spec.right.system} ({right.kind}) cannot "
+            f"both be asked to compute, so every row is read and compared here: {why}",
         )
-    return Choice(strategy=digest.Digest(), reason="both databases sum hashes of their rows and what differs is read")
+    if asked == Records.name or (asked != Digest.name and not _hash_alike(left, right)):
+        return Choice(
+            strategy=Records(), reason="both databases write their rows as text, which is matched here; hashing costs more"
+        )
+    return Choice(strategy=Digest(), reason="both databases sum hashes of their rows and what differs is read")
+
+
+def _hash_alike(left: Source, right: Source) -> bool:
+    """Whether both may have a hash of rows in common that costs next to nothing."""
+    return isinstance(left, SqlSource) and isinstance(right, SqlSource) and left.dialect == right.dialect == "postgresql"
 
 
 def instead(choice: Choice, why: Unsuited) -> Choice:

@@ -1,6 +1,6 @@
 """The cheapest way to prove an audit again, given what was proven before. Pure: a function of facts, with a reason.
 
-full         every row of both sides is looked at, by a digest or by streaming; always possible
+full         every row of both sides is looked at, by hashes, by matching their records, or by streaming; always possible
 fingerprint  each side says which of its buckets changed since they were proven; those are read, and some others
 delta        rows that say they changed are fetched from both sides by key; it sees neither deletions nor writes that
              leave the change field alone, so it is only taken on somebody's word (`changed_by`, `strategy: delta`), and
@@ -30,9 +30,14 @@ Words = Mapping[str, str]
 
 class Tier(enum.StrEnum):
     STREAM = "stream"
+    RECORDS = "records"
     DIGEST = "digest"
     FINGERPRINT = "fingerprint"
     DELTA = "delta"
+
+
+#: Those that look at every row.
+FULL = frozenset({Tier.STREAM, Tier.RECORDS, Tier.DIGEST})
 
 
 class Impossible(UsageError):
@@ -84,7 +89,7 @@ def decide(facts: Facts) -> Decision:
     """Raises Impossible, with the reason, when a strategy was asked for that cannot be used."""
     if facts.asked:
         return _asked(facts, Tier(facts.asked))
-    if facts.declared in (Tier.STREAM, Tier.DIGEST):
+    if facts.declared in FULL:
         words = _words(f"the audit is declared with strategy {facts.declared}", f"对账声明使用 {facts.declared} 策略")
         return Decision(tier=Tier(facts.declared), reason=words)
     why_full = no_proof(facts) or overdue(facts)
@@ -110,7 +115,7 @@ def decide(facts: Facts) -> Decision:
 
 
 def _asked(facts: Facts, tier: Tier) -> Decision:
-    if tier in (Tier.STREAM, Tier.DIGEST):
+    if tier in FULL:
         return Decision(tier=tier, reason=_words(f"{tier} was asked for", f"指定使用 {tier} 策略"))
     unproven = no_proof(facts)
     if tier is Tier.DELTA and not unproven and not no_tracked(facts):

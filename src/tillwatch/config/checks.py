@@ -152,7 +152,7 @@ class Audit(Strict):
     #: So many runs in a row without a verdict raise AuditInconclusive; one alone is mostly an outage, told by probes.
     fail_after: Annotated[int, Key(ge=1, le=1000)] = 2
     #: How to compare; `auto` takes the cheapest way that proves the whole. See docs/audits.md.
-    strategy: Literal["auto", "stream", "digest", "fingerprint", "delta"] = "auto"
+    strategy: Literal["auto", "stream", "records", "digest", "fingerprint", "delta"] = "auto"
     #: Everything is read at least so often, whatever was proven in between.
     full_every: Duration = timedelta(days=1)
     #: The share of all rows, those looked at longest ago, that a run by fingerprints reads although nothing says that

@@ -1,20 +1,17 @@
 """The strategy: sums of row hashes from both databases, and only what differs is read."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import ClassVar
 
-from tillwatch.audit.compare import Task, Unsuited, find_suspects, refuse_repeated
+from tillwatch.audit.compare import Task, Unsuited
+from tillwatch.audit.pushdown import asking
+from tillwatch.audit.pushdown.asking import MAX_DIFFERING_SHARE, MAX_KEYS, Found, refuse_keyless
 from tillwatch.audit.pushdown.elements import Refused
+from tillwatch.audit.pushdown.matching import match, scrolls
 from tillwatch.audit.pushdown.keys import Key
 from tillwatch.audit.pushdown.pair import Both, Pair
-from tillwatch.audit.pushdown.prepare import prepare
 from tillwatch.audit.pushdown.statements import EMPTY, Asker, Sums, is_odd, split
-from tillwatch.audit.reading import SIDES, SideFault
-from tillwatch.errors import Cause, SourceError
-from tillwatch.sources.base import Source
-from tillwatch.sources.sql import SqlSource
-from tillwatch.sources.sql.session import Session
+from tillwatch.audit.reading import SIDES
 
 #: Rows of one bucket: what is listed for one difference, and a kilobyte of sums for a million rows.
 BUCKET_ROWS = 1_000
@@ -28,30 +25,10 @@ SAMPLE_SHARE = 0.02
 MIN_SAMPLE = 8
 #: With more dirty buckets than this in the sample every bucket is listed and not summed first.
 MAX_DIRTY_SHARE = 0.3
-#: With more differing rows than this, reading everything is cheaper than asking for single keys.
-MAX_DIFFERING_SHARE = 0.3
-MAX_KEYS = 200_000
 #: Keys sampled for each boundary.
 _KEYS_PER_BOUNDARY = 2
 #: Which side gives the boundaries: the one that samples cheaper.
 _SAMPLERS = ("postgresql", "sqlite", "mysql")
-
-
-def inability(left: Source, right: Source) -> str:
-    """Why sums cannot even be tried; empty when they can."""
-    for source in (left, right):
-        if not isinstance(source, SqlSource):
-            return f"{source.id} ({source.kind}) cannot hash rows itself"
-    return ""
-
-
-@dataclass(kw_only=True)
-class _Found:
-    """What a run knows so far."""
-
-    rows: dict[str, int] = field(default_factory=dict)
-    keys: dict[tuple[str, ...], None] = field(default_factory=dict)
-    how: list[str] = field(default_factory=list)
 
 
 class Digest:
@@ -60,71 +37,21 @@ class Digest:
     name: ClassVar[str] = "digest"
 
     def find(self, task: Task) -> str:
-        sources = task.sides.sources
-        if why := inability(sources["left"], sources["right"]):
-            raise Unsuited(why)
-        found = _Found()
-        try:
-            with Pair(task.sides, task.gate) as pair:
-                self._compare(pair, task, found)
-        except Refused as refused:
-            raise Unsuited(str(refused)) from refused
-        names = task.declared.key_names
-        if found.keys:
-            task.sides.read_found([dict(zip(names, key, strict=True)) for key in found.keys])
-        for side in SIDES:
-            task.sides.account(side, rows=found.rows[side], bytes_read=0, requests=0)
-        refuse_repeated(task)
-        find_suspects(task)
-        return "; ".join(found.how)
-
-    def _compare(self, pair: Pair, task: Task, found: _Found) -> None:
-        sessions = _open(pair, task)
-        try:
-            askers = prepare(pair, task.declared, sessions)
-            _Run(pair, task, askers, found).go()
-        except SideFault as fault:
-            if _is_inability(fault):
-                raise Unsuited(f"a server refused to compute it: {fault}") from fault
-            raise
-        finally:
-            for side in SIDES:
-                session = sessions.of(side)
-                task.sides.account(side, rows=0, bytes_read=session.bytes_read, requests=session.requests)
+        return asking.find(task, look)
 
 
-def _is_inability(fault: SideFault) -> bool:
-    """A statement of ours the server would not run; the same rows can still be read."""
-    cause = fault.__cause__
-    return type(cause) is SourceError and cause.cause is Cause.APPLICATION
-
-
-def _open(pair: Pair, task: Task) -> Both[Session]:
-    fields = [rule.name for rule in (*task.declared.key, *task.declared.fields)]
-
-    def opened(side: str) -> Session:
-        source = task.sides.sources[side]
-        assert isinstance(source, SqlSource)
-        session = source.session(task.sides.reads[side].dataset, fields)
-        session.open()
-        pair.at_end(side, session.close)
-        return session
-
-    return pair.both("connecting", opened)
+def look(pair: Pair, task: Task, askers: Both[Asker], found: Found) -> None:
+    _Run(pair, task, askers, found).go()
 
 
 class _Run:
     """One comparison over two sides that can be asked."""
 
-    def __init__(self, pair: Pair, task: Task, askers: Both[Asker], found: _Found) -> None:
+    def __init__(self, pair: Pair, task: Task, askers: Both[Asker], found: Found) -> None:
         self._pair, self._task, self._askers, self._found = pair, task, askers, found
 
     def go(self) -> None:
         """Find the keys that differ. Raises Unsuited for keys that only reading can tell apart."""
-        repeated = self._pair.both("looking for repeated keys", self._repeated)
-        for side in SIDES:
-            if repeated.of(side):
-                raise Unsuited(f"{self._task.sides.reads[side]} holds keys more than once")
         estimated = self._pair.both("estimating", lambda side: self._askers.of(side).session.estimated_rows())
         boundaries = self._boundaries(estimated)
         every = range(len(boundaries) + 1)
@@ -170,22 +97,11 @@ class _Run:
             self._refuse_keyless()
 
     def _refuse_keyless(self) -> None:
-        keyless = self._pair.both("looking for unusable keys", lambda side: self._askers.of(side).keyless())
-        for side in SIDES:
-            if count := keyless.of(side):
-                raise Unsuited(
-                    f"{self._task.sides.reads[side]} writes {count} keys differently from how they are compared"
-                )
+        refuse_keyless(self._pair, self._task, self._askers)
 
     def _refuse_many(self, rows: int, said: str) -> None:
         if len(self._found.keys) > MAX_DIFFERING_SHARE * rows:
             raise Unsuited(f"{said}, and in them {len(self._found.keys)} of {rows} rows")
-
-    def _repeated(self, side: str) -> bool:
-        asker = self._askers.of(side)
-        if asker.session.is_unique(self._task.declared.key_names):
-            return False
-        return asker.repeated() > 0
 
     def _boundaries(self, estimated: Both[int]) -> list[Key]:
         rows = max(estimated.left, estimated.right)

@@ -2,7 +2,7 @@
 
 import queue
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
@@ -61,10 +61,18 @@ class Pair:
 
     def ask(self, doing: str, jobs: Mapping[str, Callable[[], T]]) -> dict[str, T]:
         """Run a job on the thread of each side named, together. Raises SideFault or Refused."""
+        self.begin(jobs)
+        return self.wait(doing, jobs)
+
+    def begin(self, jobs: Mapping[str, Callable[[], T]]) -> None:
+        """Give a job to the thread of each side named; `wait` tells how they ended."""
         for side, job in jobs.items():
             self._workers[side].jobs.put(job)
-        found: dict[str, T] = {}
-        while len(found) < len(jobs):
+
+    def wait(self, doing: str, sides: Collection[str]) -> dict[str, Any]:
+        """What the jobs of these sides gave. Raises SideFault or Refused."""
+        found: dict[str, Any] = {}
+        while len(found) < len(sides):
             self._gate.check(doing)
             try:
                 side, answer, error = self._answers.get(timeout=POLL_SECONDS)
@@ -76,6 +84,10 @@ class Pair:
                 raise self._sides.fault(side, error)
             found[side] = answer
         return found
+
+    def fault(self, side: str, error: BaseException) -> SideFault:
+        """What went wrong on `side`, as the end of this run."""
+        return self._sides.fault(side, error)
 
     def both(self, doing: str, job: Callable[[str], T]) -> Both[T]:
         """The same of each side."""

@@ -49,6 +49,8 @@ class Compiled:
     record: str
     odd: str
     native: bool
+    #: The key as text, each part behind its length; what a listed record begins with.
+    lead: str = "''"
 
 
 def compiled(
@@ -56,16 +58,17 @@ def compiled(
 ) -> Compiled:
     """Put the columns of one side together."""
     odd = any_of(*(one.odd for one in elements), *(key.odd for key in keys))
+    parts = [_counted(key.text, dialect) for key in keys]
+    lead = _joined(parts, dialect)
     if native:
         columns = [*(key.text for key in keys), *(one.native or one.text for one in elements)]
-        return Compiled(keys=keys, record=f"ROW({', '.join(columns)})", odd=odd, native=True)
-    parts = [_counted(key.text, dialect) for key in keys]
+        return Compiled(keys=keys, record=f"ROW({', '.join(columns)})", odd=odd, native=True, lead=lead)
     for rule, one in zip(rules, elements, strict=True):
         if rule.type in (FieldType.TEXT, FieldType.CODE):
             parts.append(_counted(one.text, dialect))
         else:
             parts.append(f"COALESCE({_joined([one.text, _quoted(';')], dialect)}, {_quoted('~')})")
-    return Compiled(keys=keys, record=_joined(parts, dialect), odd=odd, native=False)
+    return Compiled(keys=keys, record=_joined(parts, dialect), odd=odd, native=False, lead=lead)
 
 
 def _counted(text: str, dialect: str) -> str:

@@ -20,6 +20,8 @@ from tillwatch.sources.sql.options import SqlDataset
 
 #: A server concatenates at most this much for one group before it cuts off; the caller counts what it gets.
 MAX_GROUP_BYTES = 16_000_000
+#: What a packet holds beside one large cell.
+PACKET_OVERHEAD_BYTES = 10_000
 
 
 class ColumnKind(enum.StrEnum):
@@ -64,6 +66,11 @@ _MYSQL = {
     **dict.fromkeys((10, 14), ColumnKind.DATE),
     12: ColumnKind.LOCAL_TIME,
     7: ColumnKind.MOMENT,
+}
+#: By the names of the catalogue.
+_NAMED = {
+    **dict.fromkeys(("tinyint", "smallint", "mediumint", "int", "bigint"), ColumnKind.INTEGER),
+    **dict.fromkeys(("varchar", "char"), ColumnKind.TEXT),
 }
 
 
@@ -146,6 +153,31 @@ class Session:
             return False
         asked = {self.names[field] for field in fields}
         return any(set(index) <= asked for index in self._unique_indexes())
+
+    def primary_key(self) -> list[tuple[str, ColumnKind, str]]:
+        """MySQL: quoted name, kind and collation of each column of the primary key, in its order; empty = none."""
+        schema, table = self._place()
+        found = self.rows(
+            "SELECT s.COLUMN_NAME, s.SUB_PART, c.DATA_TYPE, c.COLLATION_NAME FROM information_schema.STATISTICS s"
+            " JOIN information_schema.COLUMNS c USING (TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME)"
+            f" WHERE s.INDEX_NAME = 'PRIMARY' AND TABLE_SCHEMA = {schema} AND TABLE_NAME = {table}"
+            " ORDER BY s.SEQ_IN_INDEX"
+        )
+        quote = self._connection.dialect.identifier_preparer.quote_identifier
+        return [
+            (quote(name), ColumnKind.OTHER if prefix else _NAMED.get(kind, ColumnKind.OTHER), collation or "")
+            for name, prefix, kind, collation in found
+        ]
+
+    def has_row_numbers(self) -> bool:
+        """SQLite: whether rows of the table have a number of their own."""
+        _, _, table = self._dataset.table.rpartition(".")
+        found = self.rows(f"SELECT wr, type FROM pragma_table_list WHERE name = {_text(table)}")
+        return bool(found) and all(kind == "table" and not without for without, kind in found)
+
+    def max_cell_bytes(self) -> int:
+        """MySQL: the largest text it puts together and sends as one; a longer one is cut off."""
+        return min(MAX_GROUP_BYTES, self._number("SELECT @@max_allowed_packet") - PACKET_OVERHEAD_BYTES)
 
     def _number(self, statement: str) -> int:
         return int(self.rows(statement)[0][0] or 0)

@@ -59,6 +59,11 @@ class SqlSource(ReadOnly):
         self._database = Database(system, options, breaker=breaker, root=root)
         self._changes = SqlChanges(self._database, self._dataset)
 
+    @property
+    def dialect(self) -> str:
+        """`postgresql`, `mysql` (MariaDB, too) or `sqlite`."""
+        return "mysql" if self._database.dialect == "mariadb" else self._database.dialect
+
     def __repr__(self) -> str:
         return f"SqlSource({self.id!r}, {self._database.place!r})"
 

@@ -152,6 +152,10 @@ def test_all_planted_differences_are_found_and_no_others(kind: str, left: str, r
         assert report.strategy == ("stream" if case.streams else "digest"), (case.name, report.strategy_reason)
         streamed = audited(*sides, spec, "stream")
         assert comparable(report) == comparable(streamed), case.name
+        matched = audited(*sides, spec, "records")
+        assert matched.strategy == ("stream" if case.streams else "records"), (case.name, matched.strategy_reason)
+        assert "could not" not in matched.strategy_reason, matched.strategy_reason
+        assert comparable(matched) == comparable(streamed), case.name
     for side in sides:
         side.close()
 
