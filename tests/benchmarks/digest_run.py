@@ -37,7 +37,9 @@ def peak_bytes() -> int:
 def chosen(self: approach.Approach) -> plan.Choice:
     self.reason = {"zh": ""}
     sides = self.task.sides.sources
-    return plan.choose(self.task.declared, sides["left"], sides["right"], os.environ.get("TILLWATCH_BENCH_STRATEGY", ""))
+    return plan.choose(
+        self.task.declared, sides["left"], sides["right"], os.environ.get("TILLWATCH_BENCH_STRATEGY", "")
+    )
 
 
 def main(left_url: str, left: str, right_url: str, right: str, key: str, *columns: str) -> None:

@@ -27,16 +27,16 @@ def choose(declared: Declared, left: Source, right: Source, asked: str = "") -> 
             reason=f"{declared.spec.left.system} ({left.kind}) and {declared.spec.right.system} ({right.kind}) cannot "
             f"both be asked to compute, so every row is read and compared here: {why}",
         )
-    if asked == Records.name or (asked != Digest.name and not _hash_alike(left, right)):
-        return Choice(
-            strategy=Records(), reason="both databases write their rows as text, which is matched here; hashing costs more"
-        )
-    return Choice(strategy=Digest(), reason="both databases sum hashes of their rows and what differs is read")
+    if asked == Records.name or (not asked and _lacks_hash(left, right)):
+        return Choice(strategy=Records(), reason="both databases write their rows as text, which is matched here")
+    return Choice(
+        strategy=Digest(matches=not asked), reason="both databases sum hashes of their rows and what differs is read"
+    )
 
 
-def _hash_alike(left: Source, right: Source) -> bool:
-    """Whether both may have a hash of rows in common that costs next to nothing."""
-    return isinstance(left, SqlSource) and isinstance(right, SqlSource) and left.dialect == right.dialect == "postgresql"
+def _lacks_hash(left: Source, right: Source) -> bool:
+    """Whether one of them would have to hash its rows in our process, one by one."""
+    return any(isinstance(source, SqlSource) and source.dialect == "sqlite" for source in (left, right))
 
 
 def instead(choice: Choice, why: Unsuited) -> Choice:

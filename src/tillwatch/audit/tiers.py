@@ -1,6 +1,6 @@
 """The cheapest way to prove an audit again, given what was proven before. Pure: a function of facts, with a reason.
 
-full         every row of both sides is looked at, by hashes, by matching their records, or by streaming; always possible
+full         every row of both sides is looked at: by hashes, by matching their records or by streaming; always possible
 fingerprint  each side says which of its buckets changed since they were proven; those are read, and some others
 delta        rows that say they changed are fetched from both sides by key; it sees neither deletions nor writes that
              leave the change field alone, so it is only taken on somebody's word (`changed_by`, `strategy: delta`), and

@@ -1,14 +1,15 @@
 """The strategy: sums of row hashes from both databases, and only what differs is read."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import ClassVar
 
 from tillwatch.audit.compare import Task, Unsuited
 from tillwatch.audit.pushdown import asking
 from tillwatch.audit.pushdown.asking import MAX_DIFFERING_SHARE, MAX_KEYS, Found, refuse_keyless
 from tillwatch.audit.pushdown.elements import Refused
-from tillwatch.audit.pushdown.matching import match, scrolls
 from tillwatch.audit.pushdown.keys import Key
+from tillwatch.audit.pushdown.matching import match, scrolls
 from tillwatch.audit.pushdown.pair import Both, Pair
 from tillwatch.audit.pushdown.statements import EMPTY, Asker, Sums, is_odd, split
 from tillwatch.audit.reading import SIDES
@@ -31,24 +32,31 @@ _KEYS_PER_BOUNDARY = 2
 _SAMPLERS = ("postgresql", "sqlite", "mysql")
 
 
+@dataclass(frozen=True, kw_only=True)
 class Digest:
     """Sums in both databases. Proves the same as a stream, from far fewer bytes."""
 
     name: ClassVar[str] = "digest"
 
+    #: Whether rows may be matched as text once it is known that some differ: it takes less of the databases and more
+    #: of the line.
+    matches: bool = False
+
     def find(self, task: Task) -> str:
-        return asking.find(task, look)
+        return asking.find(task, self.look)
 
-
-def look(pair: Pair, task: Task, askers: Both[Asker], found: Found) -> None:
-    _Run(pair, task, askers, found).go()
+    def look(self, pair: Pair, task: Task, askers: Both[Asker], found: Found) -> None:
+        _Run(pair, task, askers, found, matches=self.matches).go()
 
 
 class _Run:
     """One comparison over two sides that can be asked."""
 
-    def __init__(self, pair: Pair, task: Task, askers: Both[Asker], found: Found) -> None:
+    def __init__(self, pair: Pair, task: Task, askers: Both[Asker], found: Found, *, matches: bool) -> None:
         self._pair, self._task, self._askers, self._found = pair, task, askers, found
+        self._matches = matches
+        #: A second pass of MD5 costs more than to match all rows, one of the server's own hash does not.
+        self._matches_few = matches and not askers.left.side.native
 
     def go(self) -> None:
         """Find the keys that differ. Raises Unsuited for keys that only reading can tell apart."""
@@ -61,9 +69,11 @@ class _Run:
             dirty = self._dirty(self._sums(boundaries, sample), sample)
             clean = not dirty
             if len(dirty) > MAX_DIRTY_SHARE * len(sample):
-                self._list_all(boundaries, sample, len(dirty))
+                self._all(boundaries, sample, len(dirty))
                 return
         if clean and self._one_pass():
+            return
+        if self._matches_few and self._matched("some rows differ"):
             return
         sums = self._sums(boundaries, None)
         whole = Both(left=_all(sums.left), right=_all(sums.right))
@@ -142,13 +152,25 @@ class _Run:
                 found.append(bucket)
         return found
 
-    def _list_all(self, boundaries: Sequence[Key], sample: Sequence[int], dirty: int) -> None:
-        """Most ranges differ, so summing them would only say so: list them all, unless most rows differ too."""
+    def _matched(self, said: str) -> bool:
+        """Whether every row could be matched as text."""
+        try:
+            match(self._pair, self._task, self._askers, scrolls(self._pair, self._askers), self._found)
+        except Refused:
+            self._found.keys.clear()
+            return False
+        self._found.how.insert(0, said)
+        return True
+
+    def _all(self, boundaries: Sequence[Key], sample: Sequence[int], dirty: int) -> None:
+        """Most ranges differ, so summing them would only say so: look at every row, unless most rows differ too."""
         self._list(boundaries, sample)
         said = f"of {len(sample)} sampled ranges {dirty} differ"
         self._refuse_many(max(self._found.rows.values()), said)
-        self._found.how.append(f"{said}, so the hashes of all rows were compared one by one")
         self._found.keys.clear()
+        if self._matches and self._matched(said):
+            return
+        self._found.how.append(f"{said}, so the hashes of all rows were compared one by one")
         self._list(boundaries, range(len(boundaries) + 1))
         self._refuse_keyless()
         self._refuse_many(max(self._found.rows.values()), said)

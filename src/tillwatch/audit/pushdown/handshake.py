@@ -7,7 +7,7 @@ what the reference makes of the value as the driver hands it over. A column whos
 from collections.abc import Sequence
 from hashlib import md5
 
-from tillwatch.audit.canonical import Rule, Unreadable, canonical
+from tillwatch.audit.canonical import Canonical, Rule, Unreadable, canonical
 from tillwatch.audit.pushdown import mysql, postgresql, sqlite
 from tillwatch.audit.pushdown.elements import Element, Refused, Table, element
 from tillwatch.sources.sql import values
@@ -66,11 +66,23 @@ def compile_all(table: Table, session: Session, rules: Sequence[Rule], *, native
         column = session.columns[rule.name]
         made = element(table, column, rule)
         elements.append(made)
-        kind = (column.kind, column.scale, column.width, column.zone.key, column.marks_change, _options(rule))
+        kind = (
+            column.kind,
+            column.scale,
+            column.width,
+            column.zone.key,
+            column.marks_change,
+            column.loose,
+            _options(rule),
+        )
         if kind not in proven and not (native and made.native):
             proven.add(kind)
             _prove(table, session, column, rule)
     return elements
+
+
+def _ways(column: Column) -> tuple[bool, bool]:
+    return column.marks_change, column.loose
 
 
 def _options(rule: Rule) -> tuple[object, ...]:
@@ -85,7 +97,7 @@ def _prove(table: Table, session: Session, column: Column, rule: Rule) -> None:
     tested = Column(
         sql="v.c", kind=column.kind, scale=column.scale, precision=column.precision, width=column.width,
         collation="utf8mb4_bin" if session.dialect == "mysql" else "", zone=column.zone,
-        marks_change=column.marks_change,
+        marks_change=column.marks_change, loose=column.loose,
     )  # fmt: skip
     made = element(table, tested, rule)
     source = " UNION ALL ".join(f"SELECT {sample} AS c" for sample in samples)
@@ -106,6 +118,9 @@ def disagreement(column: Column, rule: Rule, raw: object, text: str | None) -> s
     read = canonical(rule)
     value = values.canonical(raw, column.zone)
     value = values.moment(value, column.zone) if column.marks_change else value
+    if column.loose and (text is None or not _is_form(read, text)):
+        # Nothing on the other side is written like this, so the row is looked at.
+        return "" if text is not None or value is None else f"says nothing for {str(value)!r}"
     try:
         wanted = read(value)
     except Unreadable as error:
@@ -115,6 +130,14 @@ def disagreement(column: Column, rule: Rule, raw: object, text: str | None) -> s
     except Unreadable:
         return f"says {text!r} for {str(value)!r}"
     return "" if wanted == given else f"says {text!r} for {str(value)!r}, which we read as {wanted!r}"
+
+
+def _is_form(read: Canonical, text: str) -> bool:
+    """Whether `text` is the very text of a value."""
+    try:
+        return read(text) == text
+    except Unreadable:
+        return False
 
 
 def samples_of(dialect: str, column: Column) -> list[str]:

@@ -3,14 +3,13 @@
 from collections.abc import Callable, Iterator
 from itertools import chain
 
+from tillwatch.audit.compare import Task, Unsuited
 from tillwatch.audit.pushdown.asking import MAX_DIFFERING_SHARE, MAX_KEYS, Found, refuse_keyless
-from tillwatch.audit.pushdown.elements import Refused
 from tillwatch.audit.pushdown.pair import Both, Pair
-from tillwatch.audit.pushdown.scroll import ITEM, ODD, SCROLLS, Cell, Scroll
+from tillwatch.audit.pushdown.scroll import ITEM, ODD, SCROLLS, Cell, Scroll, key_of
 from tillwatch.audit.pushdown.statements import Asker
 from tillwatch.audit.pushdown.streams import cells
 from tillwatch.audit.pushdown.unmatched import Unmatched
-from tillwatch.audit.compare import Task, Unsuited
 from tillwatch.audit.reading import SIDES
 
 
@@ -30,6 +29,7 @@ def match(pair: Pair, task: Task, askers: Both[Asker], ways: Both[Scroll], found
     """Fill `found` with the number of rows and the keys that differ. Raises Unsuited when far too many do."""
     rows = dict.fromkeys(SIDES, 0)
     marked: list[bytes] = []
+    parts = len(task.declared.key)
     readers = Both[Callable[[], Iterator[Cell]]](left=ways.left.cells, right=ways.right.cells)
     with Unmatched() as unmatched:
         for side, cell in cells(pair, task.gate, readers):
@@ -43,7 +43,7 @@ def match(pair: Pair, task: Task, askers: Both[Asker], ways: Both[Scroll], found
             refuse_keyless(pair, task, askers)
         most = min(MAX_KEYS, max(1, int(MAX_DIFFERING_SHARE * max(rows.values()))))
         for item in chain(marked, unmatched.found()):
-            found.keys[_key(task, item.removeprefix(ODD))] = None
+            found.keys[key_of(item, parts)] = None
             if len(found.keys) > most:
                 raise Unsuited(f"more than {most} of {max(rows.values())} rows differ")
     found.how.append("the records of all rows were matched")
@@ -52,16 +52,3 @@ def match(pair: Pair, task: Task, askers: Both[Asker], ways: Both[Scroll], found
 def _holds_odd(cell: Cell) -> bool:
     """Quick, and wrong only in one direction."""
     return cell.items.startswith(ODD) or ITEM + ODD in cell.items
-
-
-def _key(task: Task, item: bytes) -> tuple[str, ...]:
-    """The key an item begins with. Raises Refused for one that is not there."""
-    parts: list[str] = []
-    rest = item
-    for _ in task.declared.key:
-        length, colon, rest = rest.partition(b":")
-        if not colon or not length.isdigit():
-            raise Refused("a key is absent")
-        parts.append(rest[: int(length)].decode())
-        rest = rest[int(length) :]
-    return tuple(parts)

@@ -37,7 +37,9 @@ def _decimal(column: Column, rule: Rule) -> Element:
     if always_fits(column, rule):
         # Only NaN has no scale; to ask for it is cheaper than to compare.
         odd = f"scale({column.sql}) IS NULL AND {column.sql} IS NOT NULL"
-        return Element(text=_number(column.sql, rule), odd=odd, native=column.sql)
+        # Of as many places as are compared: nothing to round.
+        text = f"{column.sql}::text" if column.scale == rule.scale else _number(column.sql, rule)
+        return Element(text=text, odd=odd, native=column.sql)
     # NaN and the infinities are not smaller than anything; a number without declared digits may be of any length.
     odd = f"NOT (abs({column.sql}) < {limit(rule.scale)})"
     if rule.scale is None and (column.scale is None or column.scale >= MAX_DIGITS // 2):

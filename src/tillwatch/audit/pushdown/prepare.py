@@ -1,16 +1,21 @@
 """From two open sessions to two sides that can be asked for the same sums. Raises Refused when they cannot."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from zoneinfo import ZoneInfo
 
-from tillwatch.audit.canonical import Rule
+from tillwatch.audit.canonical import FieldType, Rule
 from tillwatch.audit.declare import Declared
 from tillwatch.audit.pushdown import handshake
 from tillwatch.audit.pushdown.elements import Element, Refused
 from tillwatch.audit.pushdown.keys import KeyPart, is_number, parts
 from tillwatch.audit.pushdown.pair import Both, Pair
 from tillwatch.audit.pushdown.statements import ASKERS, RULES, Asker, Compiled, compiled
+from tillwatch.audit.reading import SIDES
 from tillwatch.sources.sql.session import Column, ColumnKind, Session
 
+_UTC = ZoneInfo("UTC")
+_OTHER = {"left": "right", "right": "left"}
 #: The oldest PostgreSQL whose functions we use.
 _MIN_POSTGRESQL = 13
 _TRIAL_TEXTS = ("", "a", "商品", "1:a~0.5000;", "x" * 500)
@@ -28,7 +33,8 @@ def prepare(pair: Pair, declared: Declared, sessions: Both[Session]) -> Both[Ask
     whole = pair.both(doing, lambda side: [is_number(sessions.of(side), rule.name) for rule in declared.key])
     numbers = [one and other for one, other in zip(whole.left, whole.right, strict=True)]
     keys = pair.both(doing, lambda side: parts(declared.key, sessions.of(side), numbers))
-    elements = pair.both(doing, lambda side: _elements(declared.fields, sessions.of(side), native=native))
+    columns = Both(left=declared.fields, right=declared.fields) if native else _aligned(declared.fields, sessions)
+    elements = pair.both(doing, lambda side: _elements(columns.of(side), sessions.of(side), native=native))
     if native and (odd := _not_alike(declared, elements)):
         raise Refused(odd)
     sides = {
@@ -36,6 +42,30 @@ def prepare(pair: Pair, declared: Declared, sessions: Both[Session]) -> Both[Ask
         for side in ("left", "right")
     }
     return pair.both(doing, lambda side: _asker(sessions.of(side), sides[side]))
+
+
+def _aligned(rules: Sequence[Rule], sessions: Both[Session]) -> Both[Sequence[Rule]]:
+    """Clocks of one zone on both sides are compared as they stand: that spares moving each of them to UTC."""
+    made: dict[str, list[Rule]] = {"left": [], "right": []}
+    for rule in rules:
+        zones = {side: _zone(sessions.of(side).columns[rule.name], rule) for side in SIDES}
+        same = rule.type is FieldType.TIMESTAMP and zones["left"] == zones["right"] != ""
+        for side in SIDES:
+            columns = sessions.of(side).columns
+            column = columns[rule.name]
+            other = sessions.of(_OTHER[side]).columns[rule.name]
+            if same:
+                loose = column.kind is ColumnKind.DYNAMIC and other.kind is not ColumnKind.DYNAMIC
+                columns[rule.name] = replace(column, zone=_UTC, loose=loose)
+            made[side].append(replace(rule, zone=_UTC) if same else rule)
+    return Both(left=made["left"], right=made["right"])
+
+
+def _zone(column: Column, rule: Rule) -> str:
+    """Whose clock the column's times show; empty = they are no times."""
+    if column.kind is ColumnKind.DYNAMIC:
+        return (column.zone if column.marks_change else rule.zone).key
+    return column.zone.key if column.kind in (ColumnKind.LOCAL_TIME, ColumnKind.MOMENT) else ""
 
 
 def is_native(declared: Declared, sessions: Both[Session]) -> bool:

@@ -1,15 +1,15 @@
 """The strategy: the text of every row from both databases, matched here; only rows without an equal are read again.
 
-Databases that share no fast hash spend most of a digest on MD5. Their rows as text cost half of that, and some bytes
-on the line, so this is what compares different engines. The texts themselves are matched, not hashes of them: there is
-nothing to collide.
+SQLite has no hash, and MD5 costs every database more than the text it is made from: where bytes are cheap this finds
+any number of differences in one pass. The texts themselves are matched, not hashes of them, so nothing can collide.
 """
 
 from typing import ClassVar
 
 from tillwatch.audit.compare import Task
-from tillwatch.audit.pushdown import asking, digest
+from tillwatch.audit.pushdown import asking
 from tillwatch.audit.pushdown.asking import Found
+from tillwatch.audit.pushdown.digest import Digest
 from tillwatch.audit.pushdown.elements import Refused
 from tillwatch.audit.pushdown.matching import match, scrolls
 from tillwatch.audit.pushdown.pair import Both, Pair
@@ -31,4 +31,4 @@ def _look(pair: Pair, task: Task, askers: Both[Asker], found: Found) -> None:
     except Refused as refused:
         found.keys.clear()
         found.how.append(f"records could not be matched, because {refused}, so rows were hashed")
-        digest.look(pair, task, askers, found)
+        Digest().look(pair, task, askers, found)

@@ -15,9 +15,10 @@ from tillwatch.audit.pushdown.elements import Refused
 from tillwatch.audit.pushdown.statements import Asker, Compiled
 from tillwatch.sources.sql.session import ColumnKind, Session
 
-#: Between two records. A record that holds it makes their number come out wrong, which is noticed.
-ITEM = b"\x1f"
-#: What an odd row begins with, instead of the length of its key.
+#: Between two records; before a part that is there; in place of one that is NULL. A value that holds one of them makes
+#: their number come out wrong, which is noticed: lengths before each text would cost the databases more.
+ITEM, PART, ABSENT = b"\x1f", b"\x1d", b"\x1c"
+#: What an odd row begins with.
 ODD = b"?"
 #: Wanted size of a cell: a packet's overhead is nothing beside it, and a few of them are in memory at a time.
 CELL_BYTES = 1_000_000
@@ -37,14 +38,30 @@ class Cell:
     """Some rows, each as an item."""
 
     rows: int
+    #: Parts of each item.
+    parts: int
     items: bytes
 
     def split(self) -> list[bytes]:
-        """Raises Refused when a value holds what separates items."""
-        found = self.items.split(ITEM) if self.rows else []
-        if len(found) != self.rows:
-            raise Refused("a value holds the control character that separates records")
+        """Raises Refused when a value holds what separates items or parts."""
+        if not self.rows:
+            return []
+        found = self.items.split(ITEM)
+        parts = self.items.count(PART) + self.items.count(ABSENT)
+        if len(found) != self.rows or parts != self.rows * self.parts:
+            raise Refused("a value holds a control character that separates records")
         return found
+
+
+def key_of(item: bytes, parts: int) -> tuple[str, ...]:
+    """The key of an item, `parts` texts. Raises Refused when one of them is absent."""
+    before, *found = item.removeprefix(ODD).split(PART, parts + 1)[: parts + 1]
+    if len(found) == parts:
+        # The values behind it may begin with an absent one.
+        found[-1] = found[-1].partition(ABSENT)[0]
+    if before or len(found) < parts or any(ABSENT in one for one in found):
+        raise Refused("a key is absent")
+    return tuple(one.decode() for one in found)
 
 
 class Scroll(ABC):
@@ -54,6 +71,7 @@ class Scroll(ABC):
         self._session: Session = asker.session
         self._source = asker.source
         self._item = item(asker.side, self._session.dialect)
+        self._parts = len(asker.side.lead) + len(asker.side.body)
 
     def refuse(self) -> None:
         """Raises Refused when this dataset cannot be read like this."""
@@ -71,19 +89,30 @@ class Scroll(ABC):
 
 
 def item(side: Compiled, dialect: str) -> str:
-    """One row as text: its key and its values, or its key behind a mark when the text would not stand for the row."""
-    joined = _join(dialect)
-    record = joined(side.lead, f"hash_record_extended({side.record}, 0)::text") if side.native else side.record
+    """One row as text: its parts, or its key alone behind a mark when the parts would not stand for the row."""
+    lead = [_part(text, dialect) for text in side.lead]
+    record = _joined([*lead, *(_part(text, dialect) for text in side.body)], dialect)
     if not side.odd:
         return record
-    marked = joined(f"'{ODD.decode()}'", side.lead)
-    return f"CASE WHEN {side.odd} THEN {marked} ELSE {record} END"
+    nothing = _bytes(ABSENT * len(side.body), dialect)
+    return f"CASE WHEN {side.odd} THEN {_joined([_bytes(ODD, dialect), *lead, nothing], dialect)} ELSE {record} END"
 
 
-def _join(dialect: str) -> Callable[..., str]:
+def _part(text: str, dialect: str) -> str:
+    return f"COALESCE({_joined([_bytes(PART, dialect), text], dialect)}, {_bytes(ABSENT, dialect)})"
+
+
+def _joined(texts: Sequence[str], dialect: str) -> str:
+    return f"CONCAT({', '.join(texts)})" if dialect == "mysql" else " || ".join(f"({text})" for text in texts)
+
+
+def _bytes(characters: bytes, dialect: str) -> str:
+    """Plain characters as a literal of text, whatever the server makes of backslashes."""
+    if dialect == "postgresql":
+        return "E'" + "".join(f"\\x{character:02x}" for character in characters) + "'"
     if dialect == "mysql":
-        return lambda *texts: f"CONCAT({', '.join(texts)})"
-    return lambda *texts: " || ".join(f"({text})" for text in texts)
+        return f"_utf8mb4 X'{characters.hex()}'"
+    return f"CAST(X'{characters.hex()}' AS TEXT)"
 
 
 class Blocks(Scroll):
@@ -110,7 +139,7 @@ class Blocks(Scroll):
                 f"SELECT count(*), string_agg(i, E'\\x1f') FROM (SELECT {self._item} AS i FROM {self._source}"
                 f" WHERE ctid >= '({first},0)'::tid{until}) AS s"
             )[0]
-            cell = Cell(rows=int(rows), items=(items or "").encode())
+            cell = Cell(rows=int(rows), parts=self._parts, items=(items or "").encode())
             yield cell
             first, size = last, next_size(size, len(cell.items), MAX_BLOCKS)
 
@@ -140,12 +169,13 @@ class PrimaryKey(Scroll):
                 f"SELECT {asked} FROM {source} WHERE {after} ORDER BY {asked} LIMIT 1 OFFSET {size - 1}"
             )
             high = [literal(value) for literal, value in zip(literals, end[0], strict=True)] if end else None
-            # The first column once more alone, so that the index is left where the range ends.
-            upto = f" AND NOT ({_after(names, high)}) AND {names[0]} <= {high[0]}" if high is not None else ""
+            upto = f" AND {_up_to(names, high)}" if high is not None else ""
             rows, items = self._session.rows(
                 f"SELECT COUNT(*), GROUP_CONCAT({self._item} SEPARATOR X'1f') FROM {source} WHERE {after}{upto}"
             )[0]
-            cell = Cell(rows=int(rows), items=items.encode() if isinstance(items, str) else items or b"")
+            cell = Cell(
+                rows=int(rows), parts=self._parts, items=items.encode() if isinstance(items, str) else items or b""
+            )
             if len(cell.items) >= most:
                 if size == 1:
                     raise Refused("one row is larger than what the server puts together")
@@ -165,13 +195,22 @@ def _after(names: Sequence[str], low: Sequence[str]) -> str:
     return f"{names[0]} >= {low[0]} AND ({names[0]} > {low[0]} OR {_after(names[1:], low[1:])})"
 
 
+def _up_to(names: Sequence[str], high: Sequence[str]) -> str:
+    """Rows not behind `high`; the first column alone, so that the index is left where the range ends."""
+    first = f"{names[0]} <= {high[0]}"
+    return first if len(names) == 1 else f"{first} AND NOT ({_after(names, high)})"
+
+
 def _literal(kind: ColumnKind, collation: str) -> Callable[[Any], str]:
     if kind is ColumnKind.INTEGER:
         return lambda value: str(int(value))
     character_set = collation.partition("_")[0]
 
     def literal(value: Any) -> str:
-        return f"(CONVERT(_utf8mb4 X'{str(value).encode().hex()}' USING {character_set}) COLLATE {collation})"
+        text = f"_utf8mb4 X'{str(value).encode().hex()}'"
+        return (
+            f"({text if character_set == 'utf8mb4' else f'CONVERT({text} USING {character_set})'} COLLATE {collation})"
+        )
 
     return literal
 
@@ -192,7 +231,7 @@ class RowNumbers(Scroll):
             )[0]
             if not rows:
                 return
-            cell = Cell(rows=int(rows), items=(items or "").encode())
+            cell = Cell(rows=int(rows), parts=self._parts, items=(items or "").encode())
             yield cell
             after, size = f" WHERE rowid > {int(last)}", next_size(size, len(cell.items), MAX_ROWS)
 

@@ -44,13 +44,18 @@ def _decimal(column: Column, rule: Rule) -> Element:
         return _unscaled(column, rule)
     if scale > _MAX_SCALE:
         raise Refused(f"{rule.name} has more than {_MAX_SCALE} places, more than a float of SQLite holds")
-    real = f"CAST({c} AS REAL)"
-    scaled = f"(abs({real}) * 1{'0' * scale})"
     zero = "0." + "0" * scale if scale else "0"
-    text = f"CASE WHEN {scaled} < 0.5 THEN '{zero}' ELSE printf('%.{scale}f', {real}) END"
+    real = f"CAST({c} AS REAL)"
+    text = f"CASE WHEN abs({real}) < 0.5e-{scale} THEN '{zero}' ELSE printf('%.{scale}f', {real}) END"
+
+    def clear(number: str) -> str:
+        scaled = f"abs({number}) * 1{'0' * scale}"
+        return f"{scaled} < {_MAX_SCALED} AND abs({scaled} - CAST({scaled} AS INTEGER) - 0.5) > {_CLEAR}"
+
+    # By type: most values are binary numbers, and reading one as a number again costs as much as the rest.
     sane = (
-        f"{scaled} < {_MAX_SCALED} AND abs({scaled} - CAST({scaled} AS INTEGER) - 0.5) > {_CLEAR}"
-        f" AND (typeof({c}) <> 'text' OR ({_digits(c, points=1)})) AND typeof({c}) <> 'blob'"
+        f"CASE typeof({c}) WHEN 'real' THEN {clear(c)} WHEN 'integer' THEN abs({c}) * 1{'0' * scale} < {_MAX_SCALED}"
+        f" WHEN 'text' THEN {_digits(c, points=1)} AND {clear(real)} END"
     )
     return _guarded(c, rule, text=text, sane=sane)
 
@@ -118,6 +123,8 @@ def _within(c: str) -> str:
 
 def _timestamp(column: Column, rule: Rule) -> Element:
     c = column.sql
+    if column.loose and rule.precision is Precision.MICROSECOND:
+        return _loose_timestamp(c, rule)
     # Without a zone in the text it is the rule's; the change field was read with the system's by the source already.
     clock = steady(column.zone if column.marks_change else rule.zone)
     first = f"substr({c}, 1, 19)"
@@ -131,6 +138,13 @@ def _timestamp(column: Column, rule: Rule) -> Element:
     if digits := _FRACTION[rule.precision]:
         utc += f" || '.' || substr(substr({c}, 21) || '000000', 1, {digits})"
     return _guarded(c, rule, text=f"{utc} || 'Z'", sane=sane)
+
+
+def _loose_timestamp(c: str, rule: Rule) -> Element:
+    """As it stands, filled up to microseconds. Of these lengths none can end in a zone and look as if it did not."""
+    text = f"replace({c}, ' ', 'T') || substr('.000000Z', length({c}) - 18)"
+    sane = f"typeof({c}) = 'text' AND length({c}) IN (19, 23, 26)"
+    return _guarded(c, rule, text=text, sane=sane)
 
 
 def _boolean(column: Column, rule: Rule) -> Element:

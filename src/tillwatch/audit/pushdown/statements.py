@@ -49,8 +49,9 @@ class Compiled:
     record: str
     odd: str
     native: bool
-    #: The key as text, each part behind its length; what a listed record begins with.
-    lead: str = "''"
+    #: The key, and what is compared, as texts: parts of a row that is matched and not hashed. NULL where absent.
+    lead: Sequence[str] = ()
+    body: Sequence[str] = ()
 
 
 def compiled(
@@ -58,17 +59,25 @@ def compiled(
 ) -> Compiled:
     """Put the columns of one side together."""
     odd = any_of(*(one.odd for one in elements), *(key.odd for key in keys))
-    parts = [_counted(key.text, dialect) for key in keys]
-    lead = _joined(parts, dialect)
+    lead = [key.text for key in keys]
     if native:
-        columns = [*(key.text for key in keys), *(one.native or one.text for one in elements)]
-        return Compiled(keys=keys, record=f"ROW({', '.join(columns)})", odd=odd, native=True, lead=lead)
+        record = f"ROW({', '.join([*lead, *(one.native or one.text for one in elements)])})"
+        body = [f"hash_record_extended({record}, 0)::text"]
+        return Compiled(keys=keys, record=record, odd=odd, native=True, lead=lead, body=body)
+    parts = [_counted(key.text, dialect) for key in keys]
     for rule, one in zip(rules, elements, strict=True):
         if rule.type in (FieldType.TEXT, FieldType.CODE):
             parts.append(_counted(one.text, dialect))
         else:
             parts.append(f"COALESCE({_joined([one.text, _quoted(';')], dialect)}, {_quoted('~')})")
-    return Compiled(keys=keys, record=_joined(parts, dialect), odd=odd, native=False, lead=lead)
+    return Compiled(
+        keys=keys,
+        record=_joined(parts, dialect),
+        odd=odd,
+        native=False,
+        lead=lead,
+        body=[one.text for one in elements],
+    )
 
 
 def _counted(text: str, dialect: str) -> str:

@@ -71,7 +71,7 @@ class Unmatched:
 
     def _spill(self) -> None:
         if self._file is None:
-            self._file = tempfile.TemporaryFile(prefix="tillwatch-")
+            self._file = tempfile.TemporaryFile(prefix="tillwatch-")  # noqa: SIM115 - closed by __exit__
             self.spilled = True
         for side in SIDES:
             parts: list[list[bytes]] = [[] for _ in range(PARTS)]

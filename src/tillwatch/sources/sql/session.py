@@ -93,6 +93,8 @@ class Column:
     zone: ZoneInfo = _UTC
     #: It is the dataset's change field, whose text is read as a moment already by the source.
     marks_change: bool = False
+    #: What it is compared with is always written in one way, so a text in another way only makes its row looked at.
+    loose: bool = False
 
 
 class Session:
