@@ -20,6 +20,7 @@ SAID_BY = {
     "Impossible",
     "check",
     "_wait",
+    "_matched",
     "ask",
     "both",
 }

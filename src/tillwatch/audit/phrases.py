@@ -25,7 +25,7 @@ PHRASES: Mapping[str, str] = {
     "{} ({}) and {} ({}) cannot both be asked to compute, so every row is read and compared here: {}":
         "{0}（{1}）与 {2}（{3}）不能都在库内计算，因此在本地读取并比较每一行：{4}",
     "both databases write their rows as text, which is matched here": "两个数据库将各行写成文本，在本地匹配",
-    "hashing costs more": "计算哈希更慢",
+    "some rows differ": "部分行有差异",
     "strategy '{}' cannot prove this audit: {}": "策略 {0} 无法证明此对账：{1}",
     "strategy '{}' cannot prove this audit now: {}": "策略 {0} 目前无法证明此对账：{1}",
     "ask for 'stream'": "请改用 stream",
