@@ -333,7 +333,8 @@ class Approach:
             assert newest is not None
             since[side] = newest
         rows = {side: self._before(side).rows for side in SIDES}
-        return Delta(since=since, known=self.memory.known, rows=rows)
+        fields = {side: support.change_field for side, support in self._supports.items()}
+        return Delta(since=since, known=self.memory.known, rows=rows, fields=fields)
 
     def _before(self, side: str) -> SideProof:
         assert self.memory is not None

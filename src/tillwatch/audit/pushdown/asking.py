@@ -1,6 +1,6 @@
 """What the strategies that ask databases share: two open sessions that agree, and what becomes of what they found."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from tillwatch.audit.compare import Task, Unsuited, find_suspects, refuse_repeated
@@ -62,13 +62,13 @@ def find(task: Task, look: Look) -> str:
 
 
 def _ask(pair: Pair, task: Task, look: Look, found: Found) -> None:
-    sessions = _open(pair, task)
+    sessions = opened(pair, task)
     try:
         askers = prepare(pair, task.declared, sessions)
         _refuse_repeated_keys(pair, task, askers)
         look(pair, task, askers, found)
     except SideFault as fault:
-        if _is_inability(fault):
+        if is_inability(fault):
             raise Unsuited(f"a server refused to compute it: {fault}") from fault
         raise
     finally:
@@ -77,24 +77,26 @@ def _ask(pair: Pair, task: Task, look: Look, found: Found) -> None:
             task.sides.account(side, rows=0, bytes_read=session.bytes_read, requests=session.requests)
 
 
-def _is_inability(fault: SideFault) -> bool:
+def is_inability(fault: SideFault) -> bool:
     """A statement of ours the server would not run; the same rows can still be read."""
     cause = fault.__cause__
     return type(cause) is SourceError and cause.cause is Cause.APPLICATION
 
 
-def _open(pair: Pair, task: Task) -> Both[Session]:
+def opened(pair: Pair, task: Task, more: Mapping[str, str] | None = None) -> Both[Session]:
+    """Sessions of both sides that know what is compared, and one field `more` of each side."""
     fields = [rule.name for rule in (*task.declared.key, *task.declared.fields)]
 
-    def opened(side: str) -> Session:
+    def connected(side: str) -> Session:
         source = task.sides.sources[side]
         assert isinstance(source, SqlSource)
-        session = source.session(task.sides.reads[side].dataset, fields)
+        asked = dict.fromkeys([*fields, more[side]] if more else fields)
+        session = source.session(task.sides.reads[side].dataset, tuple(asked))
         session.open()
         pair.at_end(side, session.close)
         return session
 
-    return pair.both("connecting", opened)
+    return pair.both("connecting", connected)
 
 
 def _refuse_repeated_keys(pair: Pair, task: Task, askers: Both[Asker]) -> None:

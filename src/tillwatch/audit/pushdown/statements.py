@@ -115,6 +115,14 @@ class Asker(ABC):
     def grouped(self, boundaries: Sequence[Key], buckets: Sequence[int] | None) -> dict[int, Sums]:
         """Sums by bucket; None = of all buckets, in one pass."""
 
+    def named(self, group: str, where: str) -> dict[str, Sums]:  # noqa: ARG002 - of those that can
+        """Sums by what the expression `group` gives, over the rows of `where` (empty = all)."""
+        raise Refused(f"{self.session.product} does not group by names")
+
+    def items(self, where: str) -> list[str]:  # noqa: ARG002 - of those that can
+        """As `listed`, of all rows of `where`."""
+        raise Refused(f"{self.session.product} does not list by conditions")
+
     @abstractmethod
     def listed(self, boundaries: Sequence[Key], buckets: Sequence[int]) -> dict[int, list[str]]:
         """Of each row in these buckets an item: its key and its hash."""
@@ -169,20 +177,33 @@ class Postgresql(Asker):
     """Hashes a row with the server's own record hash (native) or with MD5."""
 
     def grouped(self, boundaries: Sequence[Key], buckets: Sequence[int] | None) -> dict[int, Sums]:
+        where, group = self._where(boundaries, buckets), self._bucket(boundaries, buckets)
+        found = self._sums(group, where, "g" if boundaries else "0", _grouping(boundaries))
+        return {int(g): sums for g, sums in found.items()}
+
+    def named(self, group: str, where: str) -> dict[str, Sums]:
+        return self._sums(group, f" WHERE {where}" if where else "", "g", " GROUP BY g")
+
+    def _sums(self, group: str, where: str, g: str, grouping: str) -> dict[Any, Sums]:
         side = self.side
         hashed = f"hash_record_extended({side.record}, 0)" if side.native else f"('x' || md5({side.record}))::bit(120)"
         hashed = _unless_odd(side, hashed, "NULL")
-        group = self._bucket(boundaries, buckets)
         # OFFSET 0 keeps the hash from being computed once for each time it is named.
-        inner = self._select(f"{group} AS g, {hashed} AS x", buckets, boundaries) + " OFFSET 0"
+        inner = f"SELECT {group} AS g, {hashed} AS x FROM {self.source}{where} OFFSET 0"
         sums = "sum(x), 0" if side.native else f"sum(x::bit(60)::bigint), sum((x << {_SLICE_BITS})::bit(60)::bigint)"
-        grouping = _grouping(boundaries)
-        g = "g" if boundaries else "0"
         statement = f"SELECT {g}, count(*), {sums}, count(x) FROM ({inner}) AS s{grouping}"
         return {
-            int(g): Sums(rows=rows, hashes=_sum(high, low, native=side.native), odd=rows - sane)
+            g: Sums(rows=rows, hashes=_sum(high, low, native=side.native), odd=rows - sane)
             for g, rows, high, low, sane in self.session.rows(statement)
         }
+
+    def items(self, where: str) -> list[str]:
+        side = self.side
+        hashed = f"hash_record_extended({side.record}, 0)::text" if side.native else f"left(md5({side.record}), 30)"
+        key = f" || E'{_PART}' || ".join(part.text for part in side.keys)
+        item = f"{key} || E'{_HASH}' || {_unless_odd(side, hashed, _quoted(_ODD))}"
+        rows = self.session.rows(f"SELECT {item} FROM {self.source} WHERE {where}")
+        return _whole([row[0] for row in rows])
 
     def listed(self, boundaries: Sequence[Key], buckets: Sequence[int]) -> dict[int, list[str]]:
         side = self.side
@@ -211,28 +232,40 @@ class Mysql(Asker):
     """MD5 only: the server has no other hash that others have too and that is good enough."""
 
     def grouped(self, boundaries: Sequence[Key], buckets: Sequence[int] | None) -> dict[int, Sums]:
+        where, group = self._where(boundaries, buckets), self._bucket(boundaries, buckets)
+        found = self._sums(group, where + (" GROUP BY g" if boundaries else " HAVING COUNT(*) > 0"))
+        return {int(g): sums for g, sums in found.items()}
+
+    def named(self, group: str, where: str) -> dict[str, Sums]:
+        found = self._sums(group, (f" WHERE {where}" if where else "") + " GROUP BY g")
+        return {_decoded(g): sums for g, sums in found.items()}
+
+    def _sums(self, group: str, rest: str) -> dict[Any, Sums]:
         hashed = self._hashed()
-        group = self._bucket(boundaries, buckets)
         # The hash is kept in a variable of the session: named twice it would be computed twice.
         columns = (
             f"{group} AS g, COUNT(*), COUNT(@tillwatch_hash := {hashed}),"
             " SUM(CAST(CONV(LEFT(@tillwatch_hash, 15), 16, 10) AS UNSIGNED)),"
             f" SUM(CAST(CONV(SUBSTRING(@tillwatch_hash, 16, 15), 16, 10) AS UNSIGNED))"
         )
-        statement = self._select(columns, buckets, boundaries) + (
-            " GROUP BY g" if boundaries else " HAVING COUNT(*) > 0"
-        )
         return {
-            int(g): Sums(rows=rows, hashes=_sum(high, low, native=False), odd=rows - sane)
-            for g, rows, sane, high, low in self.session.rows(statement)
+            g: Sums(rows=rows, hashes=_sum(high, low, native=False), odd=rows - sane)
+            for g, rows, sane, high, low in self.session.rows(f"SELECT {columns} FROM {self.source}{rest}")
         }
 
+    def items(self, where: str) -> list[str]:
+        rows = self.session.rows(f"SELECT {self._item()} FROM {self.source} WHERE {where}")
+        return _whole([row[0] for row in rows])
+
     def listed(self, boundaries: Sequence[Key], buckets: Sequence[int]) -> dict[int, list[str]]:
-        key = f", X'{_PART.encode().hex()}', ".join(part.text for part in self.side.keys)
-        item = f"CONCAT({key}, X'{_HASH.encode().hex()}', COALESCE(LEFT({self._hashed()}, {_HEX_DIGITS}), '{_ODD}'))"
+        item = self._item()
         columns = f"{self._bucket(boundaries, buckets)} AS g, GROUP_CONCAT({item} SEPARATOR '{_ITEM}'), COUNT({item})"
         found = self.session.rows(self._select(columns, buckets, boundaries) + " GROUP BY g")
         return {int(g): _items(_decoded(items), count) for g, items, count in found if count}
+
+    def _item(self) -> str:
+        key = f", X'{_PART.encode().hex()}', ".join(part.text for part in self.side.keys)
+        return f"CONCAT({key}, X'{_HASH.encode().hex()}', COALESCE(LEFT({self._hashed()}, {_HEX_DIGITS}), '{_ODD}'))"
 
     def sample(self, share: float, pages: int) -> list[Key]:  # noqa: ARG002 - this engine samples rows, not pages
         keys = ", ".join(part.compared for part in self.side.keys)
@@ -332,6 +365,13 @@ def _items(listed: str, count: int) -> list[str]:
     if len(items) != count:
         raise Refused("a list of hashes came out wrong; a key may hold control characters")
     return items
+
+
+def _whole(items: list[str | bytes | None]) -> list[str]:
+    """Raises Refused for a row without a key, which no item stands for."""
+    if None in items:
+        raise Refused("a row has no key")
+    return [_decoded(item) for item in items if item is not None]
 
 
 def split(item: str) -> tuple[str, ...] | None:

@@ -16,11 +16,13 @@ from typing import Any
 
 from sqlalchemy import (
     ARRAY,
+    Boolean,
     ColumnElement,
     Connection,
     LargeBinary,
     Select,
     Text,
+    and_,
     any_,
     bindparam,
     case,
@@ -41,7 +43,7 @@ from tillwatch.errors import SchemaMismatch
 from tillwatch.model.proof import Mark
 from tillwatch.model.text import Text as Words
 from tillwatch.sources.changes import KEY_SEPARATOR, ChangeSupport, Slices
-from tillwatch.sources.sql import statement, values
+from tillwatch.sources.sql import slicing, statement, values
 from tillwatch.sources.sql.database import Database, Relation
 from tillwatch.sources.sql.options import SqlDataset
 
@@ -130,8 +132,10 @@ class SqlChanges:
             later = statement.changed_since(mark, until, dialect=dialect, zone=zone, stored_aware=aware)
             found = []
             for newest in _comparable(dialect, mark):
-                query = select(func.max(newest)).select_from(relation.source).where(not_(later), mark.is_not(None))
-                moment = values.moment(values.canonical(connection.execute(query).scalar_one(), zone), zone)
+                query = select(newest).select_from(relation.source).where(not_(later), mark.is_not(None))
+                # Asked for the greatest, MariaDB reads the whole index; asked for the last, one entry.
+                query = query.order_by(newest.desc()).limit(1)
+                moment = values.moment(values.canonical(connection.execute(query).scalar(), zone), zone)
                 if isinstance(moment, datetime):
                     found.append(moment)
             return max(found, default=None)
@@ -165,6 +169,9 @@ def key_text(dialect: str, relation: Relation, key: Sequence[str]) -> ColumnElem
     # MySQL casts to CHAR only, and a column may have another character set than the connection.
     kind = mysql.CHAR(charset="utf8mb4") if dialect in MYSQL else Text()
     parts: list[ColumnElement[Any]] = [func.coalesce(cast(relation.columns[name], kind), "") for name in key]
+    if dialect in MYSQL:
+        # Columns of two collations are not joined by it otherwise.
+        parts = [collate(part, "utf8mb4_bin") for part in parts]
     if len(parts) == 1:
         return parts[0]
     if dialect != "sqlite":
@@ -195,14 +202,25 @@ def grouped(
         value = func.hashtextextended(seen, 0)
     else:
         # QUOTE tells NULL from every text and a comma in a text from one between two.
-        value = func.crc32(func.concat_ws(",", *(func.quote(column) for column in columns)))
+        value = func.crc32(func.concat_ws(",", *(cast(func.quote(column), LargeBinary) for column in columns)))
     return select(bucket.label("bucket"), func.count(), func.sum(value)).select_from(relation.source).group_by("bucket")
 
 
-def in_slices(dialect: str, relation: Relation, slices: Slices) -> ColumnElement[bool]:
+def in_slices(
+    connection: Connection, dataset: SqlDataset, relation: Relation, slices: Slices
+) -> list[ColumnElement[bool]]:
+    """Conditions whose rows together are those of these buckets, each row in one; an index serves them where it can."""
+    key = slicing.key_columns(connection, dataset, [str(relation.columns[name].key) for name in slices.key])
+    return [
+        and_(literal_column(f"({where})", Boolean()), exact) if where else exact
+        for where, names in slicing.pieces(key, slices.buckets, slices.prefix)
+        for exact in [_named(connection.dialect.name, relation, slices, names)]
+    ]
+
+
+def _named(dialect: str, relation: Relation, slices: Slices, wanted: list[str]) -> ColumnElement[bool]:
     """Rows of these buckets, however many they are: one parameter, not one a bucket."""
     name = bucket_name(dialect, relation, slices)
-    wanted = sorted(slices.buckets)
     if dialect == "sqlite":
         each = func.json_each(bindparam(None, json.dumps(wanted))).table_valued("value")
         return name.in_(select(each.c.value))

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from typing import Any, cast
 
 from sqlalchemy import ColumnElement, Connection, Select, TextClause, func, select
@@ -109,13 +110,18 @@ class _Reader:
         self._blocks_writers = blocks_writers
         self._chosen = list(relation.columns) if request.fields is None else list(request.fields)
         self._known(self._chosen)
-        self._condition = self._since() if request.slices is None else self._sliced(request.slices)
+        #: Of one statement each; None = all rows.
+        self._conditions: Sequence[ColumnElement[bool] | None]
+        self._conditions = [self._since()] if request.slices is None else self._sliced(request.slices)
 
     def whole(self) -> Iterator[list[Row]]:
         screen = self._request.screen
+        partitions: Iterator[Sequence[Sequence[object]]]
         if screen is None:
             self._count()
-            partitions = self._partitions(self._select(self._chosen))
+            partitions = chain.from_iterable(
+                self._partitions(self._select(self._chosen, condition)) for condition in self._conditions
+            )
         else:
             partitions = self._partitions(self._screened(screen))
         if self._blocks_writers:
@@ -130,11 +136,11 @@ class _Reader:
     def _count(self) -> None:
         """What the database says this reading will give. Slices are chosen by a count of their own."""
         if self._request.slices is not None:
-            self._progress.requests += 1
+            self._progress.requests += len(self._conditions)
             return
         count = select(func.count()).select_from(self._relation.source)
-        if self._condition is not None:
-            count = count.where(self._condition)
+        for condition in self._conditions:
+            count = count if condition is None else count.where(condition)
         # The same snapshot: a difference can only be rows lost on the way.
         self._progress.counted = self._connection.execute(count).scalar_one()
         self._progress.requests += 2
@@ -192,13 +198,13 @@ class _Reader:
             stored_aware=dialect == "postgresql" and name in self._relation.moments,
         )
 
-    def _sliced(self, slices: Slices) -> ColumnElement[bool]:
+    def _sliced(self, slices: Slices) -> Sequence[ColumnElement[bool]]:
         self._known(slices.key)
-        return changes.in_slices(self._connection.dialect.name, self._relation, slices)
+        return changes.in_slices(self._connection, self._request.dataset, self._relation, slices)
 
-    def _select(self, names: Sequence[str]) -> Select[Any]:
+    def _select(self, names: Sequence[str], condition: ColumnElement[bool] | None = None) -> Select[Any]:
         rows = select(*(self._relation.columns[name] for name in names)).select_from(self._relation.source)
-        return rows if self._condition is None else rows.where(self._condition)
+        return rows if condition is None else rows.where(condition)
 
     def _piece(self, keys: list[Mapping[str, str]]) -> list[Row]:
         """The rows of one chunk of keys: few enough to hold, so keys a type refuses can be asked again as text."""

@@ -9,14 +9,18 @@ import hashlib
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
 
 from tillwatch.errors import SchemaMismatch
+from tillwatch.sources.changes import Slices
+from tillwatch.sources.sql.changes import bucket_name
 from tillwatch.sources.sql.database import Database, Relation
 from tillwatch.sources.sql.options import SqlDataset
+from tillwatch.sources.sql.slicing import key_columns, pieces
 
 #: A server concatenates at most this much for one group before it cuts off; the caller counts what it gets.
 MAX_GROUP_BYTES = 16_000_000
@@ -181,6 +185,23 @@ class Session:
         """MySQL: the largest text it puts together and sends as one; a longer one is cut off."""
         return min(MAX_GROUP_BYTES, self._number("SELECT @@max_allowed_packet") - PACKET_OVERHEAD_BYTES)
 
+    def by_bucket(self, slices: Slices) -> tuple[str, list[tuple[str, list[str]]]]:
+        """The name of a row's bucket, and conditions that hold for the rows of `slices` with their names, as SQL."""
+        dialect = self._connection.dialect
+        name = bucket_name(dialect.name, self._relation, slices)
+        group = str(name.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
+        columns = key_columns(self._connection, self._dataset, [self.names[field] for field in slices.key])
+        return group, pieces(columns, slices.buckets, slices.prefix)
+
+    def changed_since(self, field: str, since: datetime) -> str:
+        """Rows whose change field is at or after `since`, as SQL; empty when that cannot be said."""
+        column = self.columns[field]
+        if self.dialect == "sqlite" or column.kind not in (ColumnKind.LOCAL_TIME, ColumnKind.MOMENT):
+            return ""
+        moment = since.astimezone(UTC if column.kind is ColumnKind.MOMENT else column.zone)
+        zone = "+00" if column.kind is ColumnKind.MOMENT and self.dialect == "postgresql" else ""
+        return f"{column.sql} >= '{moment:%Y-%m-%d %H:%M:%S.%f}{zone}'"
+
     def _number(self, statement: str) -> int:
         return int(self.rows(statement)[0][0] or 0)
 
@@ -203,7 +224,7 @@ class Session:
             self.source += quote.quote_identifier(table)
         else:
             self.source = f"(\n{dataset.query}\n) AS dataset"
-        relation = self._database.relation(connection, self._name, dataset)
+        relation = self._relation = self._database.relation(connection, self._name, dataset)
         for field in self._fields:
             if field not in relation.columns:
                 raise SchemaMismatch(f"dataset {self._name!r} has no field {field!r}")
