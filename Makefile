@@ -12,9 +12,10 @@ setup: .venv/.ready
 check: setup
 	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy && .venv/bin/lint-imports
 
+# Two at a time; a file stays together, so that its servers are started once.
 test: setup
 	tests/packages.sh
-	.venv/bin/python -m pytest
+	.venv/bin/python -m pytest -n 2 --dist loadfile
 
 # The same, with the lines that no test reaches; counting them takes time of its own.
 coverage: setup

@@ -24,6 +24,7 @@ def test_a_process_that_has_ended_is_gone() -> None:
 @pytest.mark.parametrize(
     "owner",
     [ME, f"{HOST}:{PID}:another", f"{HOST}:1:abcdef", "elsewhere:99999999:abcdef", "nonsense", f"{HOST}:x:y", ""],
+    ids=["this process", "its number given anew", "init", "another machine", "nonsense", "no number", "empty"],
 )
 def test_any_doubt_is_no(owner: str) -> None:
     assert not is_gone(owner, me=ME)
