@@ -129,6 +129,21 @@ def test_two_rows_that_swap_their_values_show(engine: Engine) -> None:
     assert engine.changed_by(statement) == {"s1\x1f00"}
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "quantities"),
+    [("0001", "0041", "39.7962 36.1681"), ("0002", "0095", "21.3174 77.8592"), ("0007", "0052", "26.8010 16.6172")],
+)
+def test_swaps_that_a_sum_of_crcs_does_not_see_show(engine: Engine, one: str, other: str, quantities: str) -> None:
+    """A CRC is linear: in these rows what swapping changes of one is what it changes of the other, with the other sign."""
+    first, second = quantities.split()
+    engine.execute(
+        f"UPDATE stock SET quantity = CASE sku WHEN '{one}' THEN {first} ELSE {second} END"
+        f" WHERE sku IN ('{one}', '{other}')"
+    )
+    swap = f"UPDATE stock SET quantity = CASE sku WHEN '{one}' THEN {second} ELSE {first} END"
+    assert engine.changed_by(f"{swap} WHERE sku IN ('{one}', '{other}')") == {"s1\x1f00"}
+
+
 def test_the_rows_of_some_buckets_are_read_and_no_others(engine: Engine) -> None:
     wanted = Slices(key=("shop", "sku"), prefix=5, buckets=frozenset({"s1\x1f01", "店\x1f礼品😀", "nobody"}))
     with engine.source.read_slices("stock", FIELDS, wanted) as reading:
