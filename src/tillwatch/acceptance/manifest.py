@@ -13,10 +13,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tillwatch.acceptance.measure import Measured
 from tillwatch.errors import RefusedError, UsageError
-from tillwatch.model.audit import AuditReport, Verdict
+from tillwatch.model.audit import AuditReport, Difference, DifferenceKind, Verdict
 
 #: Raised when the meaning of a manifest changes.
-FORMAT = 1
+FORMAT = 2
+#: Rows named in the manifest of one audit; its counts are complete.
+MAX_ROWS_NAMED = 500
 
 
 class _Part(BaseModel):
@@ -35,6 +37,23 @@ class Held(_Part):
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
+class DifferingRow(_Part):
+    """One row on which the systems disagree, as the audit saw it. A value the audit does not compare is not in it."""
+
+    kind: DifferenceKind
+    key: dict[str, str]
+    fields: tuple[str, ...]
+    left: dict[str, str | None] | None
+    right: dict[str, str | None] | None
+
+
+class Unequal(_Part):
+    """One number that the two systems do not share."""
+
+    left: str
+    right: str
+
+
 class Compared(_Part):
     """One audit of the acceptance. The left side is the old system, the right one the new."""
 
@@ -45,8 +64,28 @@ class Compared(_Part):
     missing: int
     extra: int
     changed: int
+    #: At most MAX_ROWS_NAMED of the differing rows; the counts above are complete.
+    rows: tuple[DifferingRow, ...] = ()
     left: Held
     right: Held
+    #: By measure (rows, sum of a field, sha256): what the systems do not share.
+    unequal: dict[str, Unequal] = {}
+    #: The numbers belong to the verdict: the systems held the same as each other, or the same before and after the
+    #: audit. False when they never stood still.
+    stable: bool
+
+    @property
+    def accepted(self) -> bool:
+        """The verdict alone is not enough: an audit may tolerate what a count, a sum or a digest does not."""
+        return self.verdict is Verdict.CLEAN and not self.unequal and self.stable
+
+    @property
+    def complaint(self) -> str:
+        """Why it is not accepted; empty when it is."""
+        parts = [] if self.verdict is Verdict.CLEAN else [str(self.verdict)]
+        parts += [f"unequal {name}" for name in self.unequal]
+        parts += [] if self.stable else ["never stood still while it was measured"]
+        return ", ".join(parts)
 
 
 class Signature(_Part):
@@ -64,7 +103,7 @@ class Manifest(_Part):
     #: Of the product that measured.
     version: str
     made_at: datetime
-    #: Every audit is clean.
+    #: Every audit is clean, and every count, sum and digest is the same on both sides.
     accepted: bool
     datasets: tuple[Compared, ...]
     signatures: tuple[Signature, ...] = ()
@@ -77,7 +116,19 @@ def digest(manifest: Manifest) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def compared(report: AuditReport, left: Measured, right: Measured) -> Compared:
+def unequal(left: Measured, right: Measured) -> dict[str, Unequal]:
+    """What two sides do not share; empty when they hold the same."""
+    return {name: Unequal(left=was, right=now) for name, (was, now) in _numbers(left, right).items() if was != now}
+
+
+def _numbers(one: Held | Measured, other: Held | Measured) -> dict[str, tuple[str, str]]:
+    pairs = {"rows": (str(one.rows), str(other.rows)), "sha256": (one.sha256, other.sha256)}
+    for name in sorted({*one.sums, *other.sums}):
+        pairs[f"sum of {name}"] = (one.sums.get(name, ""), other.sums.get(name, ""))
+    return pairs
+
+
+def compared(report: AuditReport, left: Measured, right: Measured, *, stable: bool) -> Compared:
     return Compared(
         audit=report.audit,
         run=report.run,
@@ -86,8 +137,21 @@ def compared(report: AuditReport, left: Measured, right: Measured) -> Compared:
         missing=report.missing,
         extra=report.extra,
         changed=report.changed,
+        rows=tuple(_row(one) for one in report.differences[:MAX_ROWS_NAMED]),
         left=Held(**vars(left)),
         right=Held(**vars(right)),
+        unequal=unequal(left, right),
+        stable=stable,
+    )
+
+
+def _row(one: Difference) -> DifferingRow:
+    return DifferingRow(
+        kind=one.kind,
+        key=dict(one.key),
+        fields=one.fields,
+        left=None if one.left is None else dict(one.left),
+        right=None if one.right is None else dict(one.right),
     )
 
 
@@ -96,9 +160,9 @@ def sign(manifest: Manifest, *, by: str, reason: str, at: datetime, despite: boo
     if not by.strip() or not reason.strip():
         raise UsageError("a signature needs a name and a reason: --by NAME --reason TEXT")
     if not manifest.accepted and not despite:
-        differing = ", ".join(f"{one.audit}: {one.verdict}" for one in manifest.datasets if one.verdict != "clean")
+        differing = "; ".join(f"{one.audit}: {one.complaint}" for one in manifest.datasets if not one.accepted)
         raise RefusedError(
-            f"not every audit is clean ({differing}); sign with --despite-differences when that is known"
+            f"the systems do not hold the same ({differing}); sign with --despite-differences when that is known"
         )
     signature = Signature(by=by.strip(), reason=reason.strip(), at=at, sha256=digest(manifest))
     return manifest.model_copy(update={"signatures": (*manifest.signatures, signature)})
@@ -112,10 +176,7 @@ def broken_signatures(manifest: Manifest) -> tuple[str, ...]:
 
 def differences(kept: Held, found: Measured) -> dict[str, dict[str, str]]:
     """What a side no longer holds as it was measured: kept and found, by what differs; empty when nothing does."""
-    pairs = {"rows": (str(kept.rows), str(found.rows)), "sha256": (kept.sha256, found.sha256)}
-    for name in sorted({*kept.sums, *found.sums}):
-        pairs[f"sum of {name}"] = (kept.sums.get(name, ""), found.sums.get(name, ""))
-    return {name: {"kept": was, "found": now} for name, (was, now) in pairs.items() if was != now}
+    return {name: {"kept": was, "found": now} for name, (was, now) in _numbers(kept, found).items() if was != now}
 
 
 def dump(manifest: Manifest) -> str:

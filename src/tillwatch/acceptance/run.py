@@ -7,7 +7,7 @@ from typing import Protocol
 
 from tillwatch import __version__
 from tillwatch.acceptance import manifest as manifests
-from tillwatch.acceptance.manifest import Manifest
+from tillwatch.acceptance.manifest import Compared, Manifest
 from tillwatch.acceptance.measure import Measured, measure
 from tillwatch.audit.declare import Declared
 from tillwatch.audit.reading import Gate, Leftovers
@@ -19,7 +19,8 @@ from tillwatch.model.audit import AuditReport, Verdict
 from tillwatch.sources.base import Source
 from tillwatch.validation.reading import Place, Reader
 
-SIDES = ("left", "right")
+#: How often an audit of systems that keep changing is run and measured again before its numbers are called unstable.
+MAX_ROUNDS = 3
 
 
 class Audits(Protocol):
@@ -41,21 +42,37 @@ class Acceptances:
     stop: threading.Event = field(default_factory=threading.Event)
 
     def run(self, spec: Acceptance) -> Manifest:
-        """Run every audit, then measure both its sides. A side that cannot be measured is an error, not a manifest."""
-        datasets = []
-        for audit in spec.audits:
-            report = self.audits.run(audit, trigger="acceptance")
-            declared = self.audits.declared[audit]
-            left, right = (self._measure(declared, side) for side in SIDES)
-            datasets.append(manifests.compared(report, left, right))
+        """Measure both sides of every audit and run it. A side that cannot be measured is an error, not a manifest."""
+        datasets = tuple(self._compare(audit) for audit in spec.audits)
         return Manifest(
             acceptance=spec.id,
             chain=self.config.chain.id,
             version=__version__,
             made_at=self.clock.now(),
-            accepted=all(one.verdict is Verdict.CLEAN for one in datasets),
-            datasets=tuple(datasets),
+            accepted=all(one.accepted for one in datasets),
+            datasets=datasets,
         )
+
+    def _compare(self, audit: str) -> Compared:
+        """One verdict with numbers that belong to it.
+
+        The systems may be at work, and two readings are never of one moment. Numbers that agree with each other need no
+        more proof. Numbers that do not are believed only when a second measurement, after the audit, gives the same.
+        """
+        declared = self.audits.declared[audit]
+        before = self._both(declared)
+        for _ in range(MAX_ROUNDS):
+            report = self.audits.run(audit, trigger="acceptance")
+            if report.verdict is Verdict.CLEAN and not manifests.unequal(*before):
+                return manifests.compared(report, *before, stable=True)
+            after = self._both(declared)
+            if before == after:
+                return manifests.compared(report, *after, stable=True)
+            before = after
+        return manifests.compared(report, *after, stable=False)
+
+    def _both(self, declared: Declared) -> tuple[Measured, Measured]:
+        return self._measure(declared, "left"), self._measure(declared, "right")
 
     def verify(
         self, manifest: Manifest, *, side: str = "right", system: str = ""

@@ -36,7 +36,10 @@ def run(
     acceptance: Annotated[str, typer.Argument(metavar="ID", help="The acceptance to run.")],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Where the manifest goes.")],
 ) -> None:
-    """Compare every dataset, measure both systems, write the manifest. Exit code 0 when every audit is clean."""
+    """Compare every dataset, measure both systems, write the manifest. Exit code 0 when both hold the same.
+
+    That is: every audit is clean, and counts, sums and digests are equal too.
+    """
     if output.exists():
         raise UsageError(f"'{output}' is there already; a manifest is never written over")
     with opened(ctx) as application:
@@ -54,7 +57,7 @@ def sign(
     by: Annotated[str, typer.Option("--by", metavar="NAME", help="Who answers for it.")],
     reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why it is accepted.")],
     despite: Annotated[
-        bool, typer.Option("--despite-differences", help="Sign although not every audit is clean.")
+        bool, typer.Option("--despite-differences", help="Sign although the systems do not hold the same.")
     ] = False,
 ) -> None:
     """Sign a manifest, by name and with a reason. What was signed cannot be changed without it showing."""
@@ -129,6 +132,15 @@ def _draw(console: Console, manifest: Manifest, file: Path) -> None:
         for one in manifest.datasets
     ]
     table(("AUDIT", "VERDICT", "OLD", "NEW", "MISSING", "EXTRA", "CHANGED", "SHA256"), rows)(console)
+    unequal = [
+        (one.audit, what, pair.left, pair.right) for one in manifest.datasets for what, pair in one.unequal.items()
+    ]
+    if unequal:
+        table(("AUDIT", "UNEQUAL", "OLD", "NEW"), unequal)(console)
+    for moving in (one for one in manifest.datasets if not one.stable):
+        console.print(
+            f"{moving.audit}: the systems never stood still while it was measured; run it again", markup=False
+        )
     for signature in manifest.signatures:
         console.print(f"signed by {signature.by}: {signature.reason}", markup=False)
     console.print(str(file), markup=False)

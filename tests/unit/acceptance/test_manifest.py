@@ -29,7 +29,16 @@ HELD: dict[str, Any] = {
 def manifest(verdict: Verdict = Verdict.CLEAN) -> Manifest:
     held = Held(**HELD)
     one = Compared(
-        audit="stock", run=1, verdict=verdict, reason="", missing=0, extra=0, changed=0, left=held, right=held
+        audit="stock",
+        run=1,
+        verdict=verdict,
+        reason="",
+        missing=0,
+        extra=0,
+        changed=0,
+        left=held,
+        right=held,
+        stable=True,
     )
     return Manifest(
         acceptance="erp", chain="demo", version="0.1.0", made_at=AT, accepted=verdict is Verdict.CLEAN, datasets=(one,)
@@ -76,7 +85,7 @@ def test_what_a_restore_lost_is_named() -> None:
     }
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[]", dump(manifest()).replace('"format": 1', '"format": 9')])
+@pytest.mark.parametrize("text", ["", "{}", "[]", dump(manifest()).replace('"format": 2', '"format": 9')])
 def test_what_is_no_manifest_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match=r"m\.json"):
         load(text, file="m.json")
