@@ -285,7 +285,7 @@ class AuditRunner:
 
     def _memory(self, audit: str) -> Proof | None:
         with self._database.read() as connection:
-            return proofs.load(connection, audit)
+            return proofs.load(connection, audit, later=self._database.read)
 
     def _store(self, report: AuditReport, declared: Declared, base: Proof | None, left: Sequence[Proof]) -> AuditReport:
         """The report, what it leaves for the next run, and what follows from it, in one transaction.

@@ -1,8 +1,10 @@
 """The last good state of each audit: written with the report of the run that proved it, in one transaction."""
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select, update
@@ -13,15 +15,39 @@ from tillwatch.store.tables.audits import audit_buckets, audit_proofs
 #: Buckets in one row of the store.
 BUCKETS_IN_PAGE = 512
 
+#: Gives a connection for reading.
+Reader = Callable[[], AbstractContextManager[Connection]]
 
-def load(connection: Connection, audit: str) -> Proof | None:
-    """What the last proven run of `audit` left; None when there was none."""
+
+class StoredBuckets(Mapping[str, Bucket]):
+    """Read when they are first looked at: a run that asks only for changed rows never does, and a large table has tens
+    of thousands."""
+
+    def __init__(self, fetch: Callable[[], dict[str, Bucket]]) -> None:
+        self._fetch = fetch
+
+    @cached_property
+    def _all(self) -> dict[str, Bucket]:
+        return self._fetch()
+
+    def __getitem__(self, name: str) -> Bucket:
+        return self._all[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._all)
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+
+def load(connection: Connection, audit: str, *, later: Reader | None = None) -> Proof | None:
+    """What the last proven run of `audit` left; None when there was none. With `later`, which gives a connection, the
+    buckets are read when they are needed; when another run has replaced them by then there are none."""
     row = connection.execute(select(audit_proofs).where(audit_proofs.c.audit == audit)).mappings().first()
     if row is None:
         return None
-    buckets: dict[str, Bucket] = {}
-    for page in connection.execute(select(audit_buckets.c.buckets).where(audit_buckets.c.audit == audit)).scalars():
-        buckets.update(_read_page(page))
+    run = int(row["run"])
+    buckets = _buckets(connection, audit) if later is None else StoredBuckets(lambda: _of_run(later, audit, run))
     return Proof(
         audit=audit,
         run=row["run"],
@@ -45,7 +71,8 @@ def save(connection: Connection, proof: Proof, *, base: Proof | None) -> None:
     stored = connection.execute(select(audit_proofs).where(audit_proofs.c.audit == proof.audit)).mappings().first()
     grown_from = base if base is not None and stored is not None and stored["run"] == base.run else None
     pages = stored["pages"] if grown_from is not None and stored is not None else _pages(proof)
-    if pages * 4 * BUCKETS_IN_PAGE < len(proof.buckets):
+    same = grown_from is not None and proof.buckets is grown_from.buckets
+    if not same and pages * 4 * BUCKETS_IN_PAGE < len(proof.buckets):
         grown_from, pages = None, _pages(proof)
     values = {
         "run": proof.run,
@@ -53,7 +80,6 @@ def save(connection: Connection, proof: Proof, *, base: Proof | None) -> None:
         "proven_at": proof.proven_at,
         "full_at": proof.full_at,
         "swept_at": proof.swept_at,
-        "oldest_verified_at": proof.oldest_verified_at,
         "deltas": proof.deltas,
         "left": _document(proof.left),
         "right": _document(proof.right),
@@ -63,10 +89,14 @@ def save(connection: Connection, proof: Proof, *, base: Proof | None) -> None:
         "unfinished_since": proof.unfinished_since,
         "pages": pages,
     }
+    if not same:
+        values["oldest_verified_at"] = proof.oldest_verified_at
     if stored is None:
         connection.execute(insert(audit_proofs).values(audit=proof.audit, **values))
     else:
         connection.execute(update(audit_proofs).where(audit_proofs.c.audit == proof.audit).values(values))
+    if same:
+        return
     if grown_from is None:
         connection.execute(delete(audit_buckets).where(audit_buckets.c.audit == proof.audit))
     _write_pages(connection, proof, {} if grown_from is None else grown_from.buckets, pages)
@@ -76,6 +106,21 @@ def oldest_verified(connection: Connection) -> dict[str, datetime]:
     """For each audit since when some of its rows have not been looked at."""
     query = select(audit_proofs.c.audit, audit_proofs.c.oldest_verified_at)
     return {row.audit: row.oldest_verified_at for row in connection.execute(query)}
+
+
+def _buckets(connection: Connection, audit: str) -> dict[str, Bucket]:
+    found: dict[str, Bucket] = {}
+    for page in connection.execute(select(audit_buckets.c.buckets).where(audit_buckets.c.audit == audit)).scalars():
+        found.update(_read_page(page))
+    return found
+
+
+def _of_run(later: Reader, audit: str, run: int) -> dict[str, Bucket]:
+    with later() as connection:
+        found = _buckets(connection, audit)
+        # Asked last: whatever was written before or meanwhile has another number.
+        now = connection.execute(select(audit_proofs.c.run).where(audit_proofs.c.audit == audit)).scalar()
+    return found if now == run else {}
 
 
 def _pages(proof: Proof) -> int:

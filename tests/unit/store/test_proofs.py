@@ -97,3 +97,34 @@ def test_the_row_looked_at_longest_ago_is_known_without_reading_the_buckets(data
             "stock": NOW - timedelta(hours=2, microseconds=1),
             "orders": NOW - timedelta(days=1),
         }
+
+
+def test_buckets_nobody_looks_at_are_neither_read_nor_written(sqlite_database: Database) -> None:
+    first = proof()
+    save(sqlite_database, first, None)
+    said: list[str] = []
+    for engine in (sqlite_database._writers, sqlite_database._readers):
+        event.listen(engine, "before_cursor_execute", lambda *call: said.append(call[2]))
+    with sqlite_database.read() as connection:
+        base = proofs.load(connection, "stock", later=sqlite_database.read)
+    assert base is not None
+    second = replace(base, run=2, deltas=3)
+    save(sqlite_database, second, base)
+    assert not any("audit_buckets" in statement for statement in said)
+    assert kept(sqlite_database) == replace(first, run=2, deltas=3)
+    with sqlite_database.read() as connection:
+        assert proofs.oldest_verified(connection) == {"stock": first.oldest_verified_at}
+
+
+def test_buckets_read_later_are_those_of_the_same_run_or_none(sqlite_database: Database) -> None:
+    first = proof()
+    save(sqlite_database, first, None)
+    with sqlite_database.read() as connection:
+        early = proofs.load(connection, "stock", later=sqlite_database.read)
+        late = proofs.load(connection, "stock", later=sqlite_database.read)
+    assert early is not None
+    assert late is not None
+    assert early == first
+    save(sqlite_database, proof(10, run=2), first)
+    assert len(late.buckets) == 0
+    assert len(early.buckets) == len(first.buckets)
