@@ -1,5 +1,6 @@
 """Buckets: cut so that a change costs little, and never called proven when they are not."""
 
+import math
 import random
 from collections import Counter
 from datetime import UTC, datetime, timedelta
@@ -98,3 +99,21 @@ def test_the_oldest_are_looked_at_first_until_all_were(known: dict[str, Bucket],
 def test_no_share_reads_nothing_again() -> None:
     bucket = Bucket(left=Mark(rows=1, fingerprint=1), right=Mark(rows=1, fingerprint=2), verified_at=NOW)
     assert oldest({"a": bucket}, {"a"}, 0.0) == set()
+
+
+@pytest.mark.parametrize("share", [0.01, 0.1, 0.3])
+def test_in_as_many_runs_as_a_share_goes_into_all_every_bucket_was_looked_at(share: float) -> None:
+    chance = random.Random(3)
+    sizes = {f"{number:03d}": Mark(rows=chance.choice([1, 5, 200]), fingerprint=0) for number in range(500)}
+    known = {name: Bucket(left=size, right=size, verified_at=NOW) for name, size in sizes.items()}
+    runs = math.ceil(1 / share)
+    for run in range(1, runs + 1):
+        assert min(bucket.verified_at for bucket in known.values()) == NOW
+        at = NOW + timedelta(hours=run)
+        again = oldest(known, known, share)
+        assert sum(sizes[name].rows for name in again) <= share * sum(size.rows for size in sizes.values()) + 200
+        known = proven(known, sizes, sizes, read=again, differing=(), at=at)
+        if all(bucket.verified_at > NOW for bucket in known.values()):
+            break
+    assert min(bucket.verified_at for bucket in known.values()) > NOW
+    assert run > runs * 0.7

@@ -22,10 +22,12 @@ from tillwatch.sources.sql.options import SqlDataset
 
 #: Ranges in one statement. All of them are looked at for each row that one of them found, so few are faster than many.
 MAX_RANGES = 32
-#: The largest whole number a column holds, and its digits.
-_LARGEST = {"postgresql": 2**63 - 1, "mysql": 2**64 - 1, "mariadb": 2**64 - 1}
+#: The largest number a column of whole numbers holds, without a sign where there is such a column.
+_INTEGERS = {
+    "int2": 2**15, "int4": 2**31, "int8": 2**63 - 1,
+    "tinyint": 2**8, "smallint": 2**16, "mediumint": 2**24, "int": 2**32, "bigint": 2**64 - 1,
+}  # fmt: skip
 _MAX_DIGITS = 20
-_INTEGERS = {"int2", "int4", "int8", "tinyint", "smallint", "mediumint", "int", "bigint"}
 _TEXTS = {"text", "varchar", "char", "tinytext", "mediumtext", "longtext"}
 _BY_BYTES = {"C", "POSIX", "pattern"}
 #: These order by code point as C does, yet are not recognised as C for LIKE.
@@ -86,7 +88,7 @@ class KeyColumn:
         # Only a column filled up with zeros begins with one, and its numbers are of any length.
         if not _is_number(part) or part.removeprefix("-").startswith("0"):
             return ""
-        number, largest = abs(int(part)), _LARGEST[self.dialect]
+        number, largest = abs(int(part)), _INTEGERS[self.kind]
         ranges = []
         for more in range(_MAX_DIGITS):
             low, high = number * 10**more, min((number + 1) * 10**more - 1, largest)
