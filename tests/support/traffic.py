@@ -14,7 +14,7 @@ from decimal import Decimal
 
 from tillwatch.clock import Clock
 from tillwatch.model.audit import Row
-from tillwatch.sources.base import Capabilities, Reading, Tail
+from tillwatch.sources.base import Capabilities, DatasetDescription, Description, Reading, Tail
 
 START = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
 #: Quantity and the time of the write; None = no such row.
@@ -144,21 +144,30 @@ class TrafficSource:
 
     kind = "traffic"
 
-    def __init__(self, traffic: Traffic, side: str, clock: Clock) -> None:
+    def __init__(self, traffic: Traffic, side: str, clock: Clock, *, dated: bool = False) -> None:
+        """`dated` for a system that can be asked what changed since."""
         self.id = "erp" if side == "left" else "till"
         self._traffic, self._side, self._clock = traffic, side, clock
-        self.capabilities = Capabilities(keys=True, count=True)
+        self.capabilities = Capabilities(keys=True, count=True, since=dated)
+
+    def describe(self) -> Description:
+        dataset = DatasetDescription(name="stock", fields={}, change_field="changed_at")
+        return Description(
+            system=self.id, product="traffic", version="1", datasets={"stock": dataset}, capabilities=self.capabilities
+        )
 
     def read(
         self,
         dataset: str,  # noqa: ARG002 - the protocol's signature
         fields: Sequence[str] | None = None,
         *,
-        since: datetime | None = None,  # noqa: ARG002
+        since: datetime | None = None,
         keys: Sequence[Mapping[str, str]] | None = None,
     ) -> Reading:
         assert fields is not None
-        rows = list(self._rows(fields, keys))
+        wanted = tuple(dict.fromkeys((*fields, "changed_at")))
+        dated = [row for row in self._rows(wanted, keys) if since is None or _moment(row) >= since]
+        rows = [{field: row[field] for field in fields} for row in dated]
 
         def batches() -> Iterator[list[Row]]:
             for start in range(0, len(rows), 500):
@@ -178,3 +187,9 @@ class TrafficSource:
                 written = START + timedelta(seconds=max(state[1], -86_400.0))
                 row: Row = {"sku": name, "quantity": Decimal(state[0]), "changed_at": written}
                 yield {field: row[field] for field in fields}
+
+
+def _moment(row: Row) -> datetime:
+    moment = row["changed_at"]
+    assert isinstance(moment, datetime)
+    return moment

@@ -135,6 +135,8 @@ PHRASES: Mapping[str, str] = {
     "{} could not be read, a defect of the source: {}: {}": "无法读取 {0}，数据源的缺陷：{1}：{2}",
     # what was being done
     "asking what each side can tell of its changes": "询问各侧能提供哪些变更信息",
+    "asking each side for its change field": "询问各侧的变更字段",
+    "asking each side what changed lately": "询问各侧最近有哪些变化",
     "asking {} for its change field": "询问 {0} 的变更字段",
     "asking each side for its newest change": "询问各侧的最新变更",
     "asking both sides which rows changed": "询问两侧哪些行有变化",

@@ -11,11 +11,13 @@ A row that stood still for a whole window and then became equal shows that the s
 window is stretched, and what was confirmed under the shorter one is waited for again.
 """
 
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import orjson
 
+from tillwatch.audit import stalled
 from tillwatch.audit.compare import ROWS_PER_LOOK, Difference, Task
 from tillwatch.audit.ledger import MAX_REMEMBERED, Forgetful, Ledger, remembered, standing
 from tillwatch.audit.lineage import Followed, Trail
@@ -56,6 +58,7 @@ LOOKS_PER_PACE = 8
 SLEEP_SECONDS = 0.5
 #: Fraction of the golden ratio: spreads looks so that no rhythm of the data can hide behind theirs.
 _SPREAD = 0.618_033_988_749_895
+_STANDS = {Settled.CLEARED: Stand.CLEARED, Settled.CONFIRMED: Stand.CONFIRMED, Settled.PENDING: Stand.PENDING}
 
 
 def max_windows(rules: Rules) -> int:
@@ -112,7 +115,14 @@ def settle(
     work.windows()
     work.follow()
     if horizon:
-        work.excuse(horizon)
+        work.excuse(horizon, lambda pair: _written(task, pair.left))
+    if read_at and work.some_lack() and (found := stalled.horizon(task, read_at, work.window_seconds)):
+        # No change column was promised, or a part of the rows was read, or the sync stopped only after the reading:
+        # then the change fields themselves tell.
+        reached, dated = found
+        if reached.behind:
+            work.look_at_undated(dated)
+        work.excuse(reached, lambda pair: dated[pair.key].moment if pair.key in dated else None)
     work.save()
     return work.outcome
 
@@ -224,7 +234,32 @@ class _Work:
                 pass
         self._spill.suspect(pair, stand, noted)
 
-    def excuse(self, horizon: Horizon) -> None:
+    @property
+    def window_seconds(self) -> float:
+        return self._rules.window
+
+    def some_lack(self) -> bool:
+        """Whether a confirmed row stands on the left: one that is only on the right is on its way nowhere."""
+        return any(pair.left is not None for pair in self._spill.suspects(Stand.CONFIRMED))
+
+    def look_at_undated(self, dated: Collection[bytes]) -> None:
+        """A confirmed row of the left that did not change lately may also be gone since; then nobody can tell."""
+        undated = [
+            (pair, noted)
+            for pair, noted in self._spill.standings(Stand.CONFIRMED)
+            if pair.left is not None and pair.key not in dated
+        ]
+        for pair, noted in undated:
+            self._spill.suspect(pair, Stand.PENDING, noted)
+        if not undated:
+            return
+        self._read_again(self._spill.count(Stand.PENDING))
+        now = self._clock.monotonic()
+        for pair, noted in self._spill.again():
+            settled, after = judge(Standing.from_bytes(noted), pair, self._difference, self._rules, now)
+            self._spill.suspect(pair, _STANDS[settled], after.to_bytes())
+
+    def excuse(self, horizon: Horizon, written: Callable[[Pair], datetime | None]) -> None:
         """When the sync is behind as a whole, also after what arrived while we waited, a row that may still be on its
         way is late, not lost. A deleted row leaves no time behind: then it cannot be told whether its deletion is late
         or lost."""
@@ -236,7 +271,7 @@ class _Work:
         for pair, noted in self._spill.standings(Stand.CONFIRMED):
             if pair.left is None:
                 extra.append((pair, noted))
-            elif horizon.on_its_way(_written(self._task, pair.left)):
+            elif horizon.on_its_way(written(pair)):
                 excused += 1
                 self._spill.suspect(pair, Stand.LATE, noted)
                 self.outcome.is_late(pair.key)
@@ -268,8 +303,7 @@ class _Work:
 
     def _note(self, pair: Pair, settled: Settled, after: Standing, now: float) -> float:
         """Keep where a suspect stands. Returns the lag of one that took longer than a window, else 0."""
-        stands = {Settled.CLEARED: Stand.CLEARED, Settled.CONFIRMED: Stand.CONFIRMED, Settled.PENDING: Stand.PENDING}
-        self._spill.suspect(pair, stands[settled], after.to_bytes())
+        self._spill.suspect(pair, _STANDS[settled], after.to_bytes())
         if settled is Settled.CLEARED and (written := _written(self._task, pair.right, "right")):
             self._arrived = max(written, self._arrived or written)
         if settled is not Settled.CLEARED or after.moved:
@@ -330,7 +364,7 @@ def _horizon(task: Task, read_at: datetime, rules: Rules) -> Horizon | None:
         return None
     rows, newest = task.spill.newest("right", position)
     # A strategy that read a part of the rows cannot say what the newest one is.
-    if not rows or rows != task.sides.right.rows or (arrived := _moment(newest)) is None:
+    if not rows or rows != task.sides.right.rows or (arrived := stalled.moment_of(newest)) is None:
         return None
     return Horizon(read_at=read_at, arrived=arrived, window=timedelta(seconds=rules.window))
 
@@ -341,18 +375,10 @@ def _written(task: Task, half: Half | None, side: str = "left") -> datetime | No
     if half is None or position is None:
         return None
     cell = orjson.loads(half.context)[position]
-    return _moment(cell) if isinstance(cell, str) else None
+    return stalled.moment_of(cell) if isinstance(cell, str) else None
 
 
 def _position(task: Task, side: str) -> int | None:
     """Where the change column stands in the context of a side."""
     context = task.declared.left_context if side == "left" else task.declared.right_context
     return next((number for number, rule in enumerate(context) if rule.name == task.declared.version), None)
-
-
-def _moment(text: str) -> datetime | None:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -1,5 +1,6 @@
 """Audits of data that is written all the time: nothing in flight is called drift, nothing wrong is overlooked."""
 
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -19,11 +20,22 @@ SETTLE = timedelta(seconds=3)
 BEGIN = 20.0
 
 
-def audited(traffic: Traffic, *, changed_by: str = "", settle: timedelta = SETTLE, lag: float = 0.0) -> AuditReport:
+def audited(
+    traffic: Traffic,
+    *,
+    changed_by: str = "",
+    settle: timedelta = SETTLE,
+    lag: float = 0.0,
+    dated: Collection[str] = (),
+) -> AuditReport:
+    """`dated` names the sides that can be asked what changed since."""
     clock = ManualClock(START)
     clock.advance(BEGIN)
     spec = stock_audit(fields={"quantity": Field(type="integer")}, settle=settle, changed_by=changed_by)
-    sides = {"erp": TrafficSource(traffic, "left", clock), "till": TrafficSource(traffic, "right", clock)}
+    sides = {
+        "erp": TrafficSource(traffic, "left", clock, dated="left" in dated),
+        "till": TrafficSource(traffic, "right", clock, dated="right" in dated),
+    }
     report = examine(
         Order(
             declared=declare(spec, ZONE),
@@ -77,6 +89,32 @@ def test_a_sync_that_stands_still_is_told_from_loss_by_the_change_column(seed: i
     report = audited(Traffic(seed, stalled=14.0, wrong=False), changed_by="changed_at")
     assert (report.verdict, report.differences) == (Verdict.SYNC_LAG, ())
     assert report.late > 300
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_sync_that_stands_still_is_told_from_loss_without_a_change_column_too(seed: int) -> None:
+    report = audited(Traffic(seed, stalled=14.0, wrong=False), dated=("left", "right"))
+    assert (report.verdict, report.differences) == (Verdict.SYNC_LAG, ())
+    assert report.late > 300
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_what_was_lost_before_the_sync_stood_still_is_found_without_a_change_column_too(seed: int) -> None:
+    traffic = Traffic(seed, stalled=19.0)
+    report = audited(traffic, dated=("left", "right"))
+    confirmed = {row.key["sku"] for row in report.differences}
+    lost_before = {key for key in traffic.planted if key.startswith(("Q", "L")) and traffic.state("left", key, 99.0)}
+    assert lost_before <= confirmed <= traffic.planted
+    assert report.verdict is Verdict.DRIFT
+    assert report.late > 100
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_while_the_sync_works_sides_that_can_tell_their_changes_excuse_nothing(seed: int) -> None:
+    traffic = Traffic(seed)
+    report = audited(traffic, dated=("left", "right"))
+    assert {row.key["sku"] for row in report.differences} == traffic.planted
+    assert (report.verdict, report.unsettled, report.late) == (Verdict.DRIFT, 0, 0)
 
 
 def test_what_is_older_than_everything_that_arrived_is_lost_although_the_sync_stands_still() -> None:
