@@ -12,7 +12,7 @@ never excused. Only rows of the last windows are asked for: older ones are lost 
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -79,7 +79,17 @@ def horizon(task: Task, read_at: datetime, window: float) -> tuple[Horizon, Mapp
     differing = {pair.key for stand in undecided for pair in task.spill.suspects(stand)}
     there = arrived(recent, differing, read_at, Difference(task.declared.fields))
     seen_at = read_at if recent.right is None else now
-    return Horizon(read_at=seen_at, arrived=there, window=timedelta(seconds=window)), recent.left
+    reached = Horizon(read_at=seen_at, arrived=there, window=timedelta(seconds=window))
+    moments = [row.moment for key, row in recent.left.items() if key in differing]
+    return replace(reached, in_order=not queues(moments, reached)), recent.left
+
+
+def queues(differing: Collection[datetime], reached: Horizon) -> bool:
+    """Whether more rows wait behind all that arrived than were overtaken by it. Only then the overtaken ones are part
+    of a queue; a few old rows that others passed by are lost, however new the last one is."""
+    waiting = sum(moment > reached.arrived for moment in differing)
+    overtaken = sum(reached.arrived - reached.window < moment <= reached.arrived for moment in differing)
+    return waiting >= overtaken
 
 
 def _recent(task: Task, since: datetime) -> Recent | None:

@@ -121,6 +121,8 @@ class Horizon:
     read_at: datetime
     arrived: datetime
     window: timedelta
+    #: True when only what was written after all that arrived may be on its way.
+    in_order: bool = False
 
     @property
     def behind(self) -> bool:
@@ -133,7 +135,8 @@ class Horizon:
         """
         if written is None or not self.behind:
             return False
-        return written > self.arrived - self.window and self.read_at - written <= MAX_LATE_WINDOWS * self.window
+        reached = self.arrived if self.in_order else self.arrived - self.window
+        return written > reached and self.read_at - written <= MAX_LATE_WINDOWS * self.window
 
     def overdue(self, written: datetime | None) -> float:
         """How many seconds old a row on its way is, when that is more than a window; else 0."""

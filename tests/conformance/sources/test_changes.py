@@ -13,6 +13,7 @@ from tests.support.mariadb import MariaDb
 from tests.support.postgres import Postgres
 
 from tillwatch.clock import SystemClock
+from tillwatch.errors import UsageError
 from tillwatch.lab.erp import Erp
 from tillwatch.sources.base import Line, MemoryBreaker, OrderDocument
 from tillwatch.sources.sql import SqlOptions, SqlSource
@@ -138,3 +139,18 @@ def test_a_session_the_erp_forgot_is_replaced_in_the_middle_of_a_reading(own_erp
             rows += len(batch)
         assert reading.tail.server_count == rows
     source.close()
+
+
+def test_a_database_that_does_not_compare_text_with_times_says_that_it_has_no_change_field(postgres: Postgres) -> None:
+    name = postgres.create_database()
+    postgres.execute(name, "CREATE TABLE t (sku text PRIMARY KEY, changed_at text)")
+    postgres.execute(name, "INSERT INTO t VALUES ('a', '2026-11-24 09:00:00')")
+    source = sql_source(postgres.url(name), "t")
+    try:
+        assert source.describe().datasets["t"].change_field == ""
+        assert source.change_support("t", ["sku"], count=False).change_field == ""
+        assert [row["sku"] for row in rows_of(source, "t")[0]] == ["a"]
+        with pytest.raises(UsageError, match="kept as text"), source.read("t", ["sku"], since=NINE) as reading:
+            list(reading)
+    finally:
+        source.close()

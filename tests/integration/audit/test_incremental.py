@@ -3,6 +3,7 @@
 import random
 from collections.abc import Iterator
 from contextlib import ExitStack
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -257,3 +258,22 @@ def test_whatever_is_written_on_either_side_a_run_by_fingerprints_finds_what_str
         assert (report.left.rows, report.right.rows) == (streamed.left.rows, streamed.right.rows)
     # Buckets that hold a difference are read by every run; towards the end they are more than half of all.
     assert by_fingerprints > 6
+
+
+def test_times_kept_as_text_do_not_fail_an_audit_that_names_them(
+    postgres: Postgres, tmp_path: Path, sqlite_database: Database, clock: ManualClock
+) -> None:
+    with postgres_store(postgres) as left, sqlite_store(tmp_path, "till") as right:
+        for store in (left, right):
+            fill(store, keys(ROWS))
+        left.execute("ALTER TABLE stock ALTER updated_at TYPE text USING updated_at::text")
+        spec = audit(strategy="delta", changed_by="updated_at", settle=timedelta(seconds=1))
+        sides = TwoSides(left=left, right=right, database=sqlite_database, clock=clock, folder=tmp_path, spec=spec)
+        try:
+            assert sides.run().verdict is Verdict.CLEAN
+            right.execute("DELETE FROM stock WHERE sku = '00007'")
+            report = sides.run()
+        finally:
+            sides.close()
+    assert (report.verdict, found(report)) == (Verdict.DRIFT, {("missing", "00007")})
+    assert "erp.stock cannot say which rows changed since a moment" in report.strategy_reason

@@ -132,7 +132,8 @@ def test_every_planted_difference_is_found_and_nothing_else(bench: Bench) -> Non
     bench.change(erp=f"UPDATE stock SET price = price + 0.01 WHERE matnr = '{sku(2)}'")  # within the tolerance
     bench.change(erp=f"UPDATE stock SET price = price + 0.02 WHERE matnr = '{sku(3)}'")
     bench.change(till=f"UPDATE stock SET name = name || '。' WHERE sku_code = '{sku(7)}'")
-    bench.change(erp=f"UPDATE stock SET changed = changed + interval '1 second' WHERE matnr = '{sku(8)}'")
+    # Backwards: a row newer than all that arrived could be on its way.
+    bench.change(erp=f"UPDATE stock SET changed = changed - interval '1 second' WHERE matnr = '{sku(8)}'")
     bench.change(
         till=f"DELETE FROM stock WHERE sku_code = '{sku(9)}'", erp=f"DELETE FROM stock WHERE matnr = '{sku(10)}'"
     )

@@ -1,6 +1,7 @@
 """Whether differing rows are the newest ones, so that the sync is behind and nothing is lost."""
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from tillwatch.audit.canonical import FieldType, Rule
 from tillwatch.audit.compare import Difference
 from tillwatch.audit.spill import Half
-from tillwatch.audit.stalled import Dated, Recent, arrived, moment_of
+from tillwatch.audit.stalled import Dated, Recent, arrived, moment_of, queues
 from tillwatch.audit.suspects import Horizon
 
 NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
@@ -89,6 +90,16 @@ def test_what_somebody_else_wrote_on_the_right_does_not_count_as_arrived() -> No
 def test_what_was_written_after_the_reading_was_never_compared_and_proves_nothing() -> None:
     left = {b"new": NOON + timedelta(seconds=1), b"stuck": _at(280)}
     assert _arrived(left, None, {b"stuck"}) == SINCE
+
+
+def test_rows_that_one_newer_row_passed_by_are_lost_and_no_queue() -> None:
+    horizon = _horizon(_at(200))
+    passed_by, behind = [_at(190), _at(195), _at(200)], [_at(210)]
+    assert not queues([*passed_by, *behind], horizon)
+    assert queues([_at(195), _at(210), _at(220)], horizon)
+    in_order = replace(horizon, in_order=True)
+    assert in_order.on_its_way(_at(210))
+    assert not in_order.on_its_way(_at(200))
 
 
 def test_a_change_field_without_a_zone_is_utc_and_one_that_is_no_time_is_none() -> None:

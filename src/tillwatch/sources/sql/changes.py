@@ -93,7 +93,7 @@ class SqlChanges:
             return ChangeSupport(
                 basis=f"{versions or 'content'}:{_shape(dataset, fields)}",
                 made_from=_ROW_VERSIONS if versions else _CONTENT,
-                change_field=dataset.change_field if dataset.change_field in relation.columns else "",
+                change_field=relation.change_field(dataset.change_field),
                 rows=rows,
             )
 

@@ -21,6 +21,8 @@ from tillwatch.sources.sql.options import SqlDataset, SqlOptions
 
 #: Driver type codes of columns that hold a moment, not a wall clock: PostgreSQL's timestamptz, MySQL's TIMESTAMP.
 _MOMENT_TYPES = {("postgresql", 1184), ("mysql", 7), ("mariadb", 7)}
+#: …and of PostgreSQL's date, timestamp and timestamptz.
+_TIME_TYPES = {1082, 1114, 1184}
 _UTC = ZoneInfo("UTC")
 
 
@@ -35,6 +37,13 @@ class Relation:
     zones: dict[str, ZoneInfo]
     #: Canonical fields that hold moments; comparing them with a wall clock would be off by the zone.
     moments: frozenset[str]
+    #: Canonical fields the database itself can compare with a time. PostgreSQL refuses to for times kept as text; the
+    #: others convert.
+    dated: frozenset[str]
+
+    def change_field(self, declared: str) -> str:
+        """The declared change field, empty when the database cannot say by it what changed since."""
+        return declared if declared in self.dated else ""
 
 
 class Database:
@@ -118,8 +127,11 @@ class Database:
         moments = frozenset(
             field for field, column in columns.items() if (self.dialect, there[column]) in _MOMENT_TYPES
         )
+        dated = frozenset(
+            field for field, column in columns.items() if self.dialect != "postgresql" or there[column] in _TIME_TYPES
+        )
         zones = {field: _UTC if field in moments else self._options.timezone for field in columns}
-        return Relation(source=source, columns=elements, zones=zones, moments=moments)
+        return Relation(source=source, columns=elements, zones=zones, moments=moments, dated=dated)
 
     def blocks_writers(self, connection: Connection) -> bool:
         """Whether our open transaction keeps others from writing: a SQLite file without write-ahead log does that."""

@@ -189,6 +189,11 @@ class _Reader:
                 f"{self._where} has no change field {name!r}, so nobody can ask for what changed; name one with "
                 f"'change_field'{did_you_mean(name, self._relation.columns, what='it has')}"
             )
+        if not self._relation.change_field(name):
+            raise UsageError(
+                f"{self._where}: the change field {name!r} is kept as text, which the database does not compare with "
+                "times; make the column a timestamp or read it through a query that casts it"
+            )
         dialect = self._connection.dialect.name
         return statement.changed_since(
             self._relation.columns[name],

@@ -180,9 +180,7 @@ class SqlSource(ReadOnly):
             field: FieldDescription(name=field, column=str(column.key), type=types.get(str(column.key), ""))
             for field, column in relation.columns.items()
         }
-        return DatasetDescription(
-            name=name, fields=fields, change_field=dataset.change_field if dataset.change_field in fields else ""
-        )
+        return DatasetDescription(name=name, fields=fields, change_field=relation.change_field(dataset.change_field))
 
 
 def _types(connection: Connection, dataset: SqlDataset) -> dict[str, str]:
