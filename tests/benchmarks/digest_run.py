@@ -35,7 +35,7 @@ def peak_bytes() -> int:
 
 
 def chosen(self: approach.Approach) -> plan.Choice:
-    self.reason = {"zh": ""}
+    self.reason = {"en": "", "zh": ""}
     sides = self.task.sides.sources
     return plan.choose(
         self.task.declared, sides["left"], sides["right"], os.environ.get("TILLWATCH_BENCH_STRATEGY", "")

@@ -112,7 +112,7 @@ def _bytes(characters: bytes, dialect: str) -> str:
         return "E'" + "".join(f"\\x{character:02x}" for character in characters) + "'"
     if dialect == "mysql":
         return f"_utf8mb4 X'{characters.hex()}'"
-    return f"CAST(X'{characters.hex()}' AS TEXT)"
+    return f"'{characters.decode()}'"
 
 
 class Blocks(Scroll):

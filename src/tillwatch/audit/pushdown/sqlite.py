@@ -93,10 +93,9 @@ def _text(column: Column, rule: Rule) -> Element:
     if rule.fold_case:
         # Of SQLite only A to Z become small; the rest is the reference's.
         text = f"lower({text})"
-    return Element(
-        text=f"CASE WHEN {_absent(c, rule)} THEN NULL ELSE {text} END",
-        odd=f"typeof({c}) IN ('real', 'blob')",
-    )
+    if rule.empty_is_null:
+        text = f"CASE WHEN {_absent(c, rule)} THEN NULL ELSE {text} END"
+    return Element(text=text, odd=f"typeof({c}) IN ('real', 'blob')")
 
 
 def _date(column: Column, rule: Rule) -> Element:
