@@ -76,11 +76,13 @@ def key_of(kind: str, number: int) -> Row:
 
 
 def row_of(kind: str, number: int) -> Row:
+    """Now and then without a price or a name, or with one that is 0 or empty: nothing is neither."""
+    odd = number % 50
     return {
         **key_of(kind, number),
         "qty": Decimal(number) / 8 + Decimal("0.0625"),
-        "price": None if number % 50 == 3 else Decimal(number % 300) + Decimal("0.99"),
-        "name": f"商品 {number} é" if number % 4 else f"Item {number}",
+        "price": {3: None, 23: Decimal(0)}.get(odd, Decimal(number % 300) + Decimal("0.99")),
+        "name": {13: None, 33: ""}.get(odd, f"商品 {number} é" if number % 4 else f"Item {number}"),
         "at": datetime(2026, 1, 1) + timedelta(minutes=number * 37, microseconds=number * 1234),  # noqa: DTZ001
     }
 
