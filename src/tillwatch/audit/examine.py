@@ -17,6 +17,7 @@ from tillwatch.audit.sentences import chinese
 from tillwatch.audit.spill import Pair, Spill, Stand
 from tillwatch.audit.suspects import percentile
 from tillwatch.audit.tiers import Impossible
+from tillwatch.audit.turns import SHARED
 from tillwatch.audit.value import EXACT
 from tillwatch.audit.verdict import Counts, decide, proves
 from tillwatch.clock import Clock
@@ -97,6 +98,7 @@ def examine(order: Order) -> AuditReport:
                 gate=gate,
                 leftovers=order.leftovers,
                 progress=progress,
+                throttle=order.scale.throttle if order.scale is not None else SHARED,
             )
             found.sides = sides
             task = compare.Task(declared=order.declared, sides=sides, spill=spill, gate=gate)
@@ -109,10 +111,11 @@ def examine(order: Order) -> AuditReport:
                 checkpoint=order.checkpoint,
                 run=order.run,
             )
-            choice = approach.choose()
-            found.why = approach.reason
-            read_at = order.clock.now()
-            _find(task, approach, choice, found)
+            with sides.turn:
+                choice = approach.choose()
+                found.why = approach.reason
+                read_at = order.clock.now()
+                _find(task, approach, choice, found)
             found.compared(order.clock.monotonic() - started)
             found.suspects = spill.count(Stand.PENDING)
             found.settled = settle.settle(

@@ -160,6 +160,7 @@ PHRASES: Mapping[str, str] = {
     "summing rows by ranges of the key": "按键区间汇总各行",
     "sampling keys": "抽取键样本",
     "listing the hashes of differing ranges": "列出有差异区间的哈希",
+    "waiting for a turn in {} and {}": "等待轮到读取 {0} 和 {1}",
     "reading all rows": "读取全部行",
     "reading {} and {}": "读取 {0} 和 {1}",
     "reading {}": "读取 {0}",

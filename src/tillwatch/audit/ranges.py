@@ -13,8 +13,9 @@ from tillwatch.audit.declare import signature
 from tillwatch.audit.reading import POLL_SECONDS, SIDES
 from tillwatch.audit.rows import Faults
 from tillwatch.audit.tiers import Tier
+from tillwatch.audit.turns import SHARED, Throttle
 from tillwatch.audit.units import UNIT_ROWS, Unit, UnitResult, compare_unit, cut
-from tillwatch.audit.workers import Throttle, Workers
+from tillwatch.audit.workers import Workers
 from tillwatch.model.proof import Bucket, Mark
 
 
@@ -25,8 +26,8 @@ class Scale:
     #: The chain directory, from which each worker reads the audit and the passwords.
     chain: Path
     workers: Workers
-    #: One for all audits of a process.
-    throttle: Throttle = field(default_factory=Throttle)
+    #: How many of them look into a database at once.
+    throttle: Throttle = SHARED
     unit_rows: int = UNIT_ROWS
 
 
@@ -54,9 +55,7 @@ class Ranges:
         for read in task.sides.reads.values():
             # Of whatever was tried before.
             read.faults = Faults()
-        spec = task.declared.spec
-        systems = (spec.left.system, spec.right.system)
-        self._compute(task, list(pieces), systems)
+        self._compute(task, list(pieces))
         for side, marks in zip(SIDES, (self.left, self.right), strict=True):
             task.sides.reads[side].rows = buckets.rows_in(marks)
         self.finished = True
@@ -65,26 +64,33 @@ class Ranges:
             f"; {resumed} buckets were read by a run that did not end" if resumed else ""
         )
 
-    def _compute(self, task: Task, pieces: list[frozenset[str]], systems: tuple[str, str]) -> None:
+    def _compute(self, task: Task, pieces: list[frozenset[str]]) -> None:
         running: dict[Future[UnitResult], frozenset[str]] = {}
+        throttle, places = task.sides.turn.throttle, task.sides.turn.places
+        # The turn of this run is one unit's; each further one needs places of its own.
+        more = 0
         with self.scale.workers.executor() as executor:
             try:
                 while pieces or running:
                     task.gate.check(f"comparing, {len(pieces) + len(running)} units to go")
-                    while pieces and self.scale.throttle.take(systems):
+                    while pieces and (not running or throttle.take(places)):
+                        more += bool(running)
                         piece = pieces.pop(0)
                         running[executor.submit(compare_unit, self._unit(task, piece))] = piece
                     done, _ = wait(running, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
                     for future in done:
                         piece = running.pop(future)
-                        self.scale.throttle.give_back(systems)
+                        if more:
+                            throttle.give_back(places)
+                            more -= 1
                         self._merge(task, future.result(), piece)
             except BrokenProcessPool as error:
                 raise Unsuited("a process that compared a part of it was killed") from error
             finally:
                 for future in running:
                     future.cancel()
-                    self.scale.throttle.give_back(systems)
+                for _ in range(more):
+                    throttle.give_back(places)
 
     def _unit(self, task: Task, piece: frozenset[str]) -> Unit:
         return Unit(

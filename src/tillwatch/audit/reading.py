@@ -17,6 +17,7 @@ from tillwatch.audit.declare import Declared
 from tillwatch.audit.rows import MAX_EXAMPLES, Encoder, Faults
 from tillwatch.audit.shape import Shape
 from tillwatch.audit.spill import Spill
+from tillwatch.audit.turns import SHARED, Throttle, Turn, in_turn
 from tillwatch.clock import Clock
 from tillwatch.errors import TillwatchError
 from tillwatch.model.audit import Row, Verdict
@@ -147,9 +148,11 @@ class Sides:
         gate: Gate,
         leftovers: Leftovers,
         progress: Progress,
+        throttle: Throttle = SHARED,
     ) -> None:
         self._declared = declared
         self.leftovers = leftovers
+        self.turn = Turn(throttle, left, right, gate)
         self.sources: Mapping[str, Source] = {"left": left, "right": right}
         self._spill = spill
         self._gate = gate
@@ -177,7 +180,7 @@ class Sides:
 
         A side whose count or stability speaks against the reading is read once more. Raises SideFault.
         """
-        self.read_by(dict.fromkeys(SIDES, _everything), pending_only=pending_only)
+        self.read_by(dict.fromkeys(SIDES, under_keys(None)), pending_only=pending_only)
 
     def read_by(self, asks: Mapping[str, Ask], *, pending_only: bool = False) -> None:
         """As `read_all`, with a reading of each side's own. What was read before is forgotten."""
@@ -215,6 +218,7 @@ class Sides:
         if wrong := [doubt for doubt in doubts.values() if doubt]:
             raise SideFault("; ".join(wrong), verdict=Verdict.INCONCLUSIVE)
 
+    @in_turn
     def ask(self, questions: Mapping[str, Callable[[], T]], doing: str) -> dict[str, T]:
         """The answer of each side to a question that gives no rows, both asked at once. Raises SideFault."""
         box: queue.Queue[tuple[str, T | BaseException]] = queue.Queue()
@@ -246,6 +250,7 @@ class Sides:
             self._leave(threads)
         return found
 
+    @in_turn
     def _read(self, todo: Sequence[str], asks: Mapping[str, Ask], *, pending_only: bool) -> dict[str, str]:
         """Read the sides in `todo`; what speaks against each reading, empty when nothing does."""
         box: queue.Queue[_Item] = queue.Queue(MAX_BATCHES_WAITING)
@@ -292,12 +297,7 @@ class Sides:
                 )
 
     def _start(
-        self,
-        side: str,
-        columns: Sequence[str],
-        ask: Ask,
-        box: "queue.Queue[_Item]",
-        cancel: threading.Event,
+        self, side: str, columns: Sequence[str], ask: Ask, box: "queue.Queue[_Item]", cancel: threading.Event
     ) -> threading.Thread:
         source, dataset = self.sources[side], self.reads[side].dataset
 
@@ -380,12 +380,8 @@ class Sides:
         return fault
 
 
-def _everything(source: Source, dataset: str, columns: Sequence[str]) -> Reading:
-    return source.read(dataset, columns)
-
-
-def under_keys(keys: Sequence[Mapping[str, str]]) -> Ask:
-    """A reading of the rows under `keys`."""
+def under_keys(keys: Sequence[Mapping[str, str]] | None) -> Ask:
+    """A reading of the rows under `keys`, None = of all."""
     return lambda source, dataset, columns: source.read(dataset, columns, keys=keys)
 
 

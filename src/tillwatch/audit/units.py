@@ -15,6 +15,7 @@ from tillwatch.audit.compare import Task, find_suspects, refuse_repeated
 from tillwatch.audit.declare import Declared, declare_all, signature
 from tillwatch.audit.reading import SIDES, Ask, Gate, Leftovers, Progress, SideFault, SideRead, Sides
 from tillwatch.audit.spill import Pair, Spill, Stand
+from tillwatch.audit.turns import Throttle
 from tillwatch.clock import SystemClock
 from tillwatch.config.load import load
 from tillwatch.model.proof import NOTHING
@@ -100,6 +101,8 @@ def compare_unit(unit: Unit) -> UnitResult:
             gate=gate,
             leftovers=Leftovers(),
             progress=Progress(),
+            # Whoever asks has taken the places this unit needs.
+            throttle=Throttle(),
         )
         task = Task(declared=declared, sides=sides, spill=spill, gate=gate)
         sides.read_by(dict.fromkeys(SIDES, slices_of(declared, unit.prefix, unit.buckets)))

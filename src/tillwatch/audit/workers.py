@@ -4,18 +4,16 @@ import importlib
 import multiprocessing
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from multiprocessing import connection
 from typing import Any, Protocol
 
+from tillwatch.audit.turns import QUERIES_PER_DATABASE
 from tillwatch.config.declared import ChainConfig
 from tillwatch.errors import UsageError
-
-#: Queries at a time in one database, however many workers there are: more only move the queue into the ERP.
-QUERIES_PER_DATABASE = 2
 
 
 class Workers(Protocol):
@@ -62,29 +60,6 @@ class DaskWorkers:
 def workers_of(config: ChainConfig) -> Workers:
     """The dask cluster the chain names, else processes here."""
     return DaskWorkers(address=config.compare.dask) if config.compare.dask else ProcessWorkers()
-
-
-@dataclass(kw_only=True)
-class Throttle:
-    """How many units may look into each system at once. Thread-safe; one for all audits of a process."""
-
-    limit: int = QUERIES_PER_DATABASE
-    _used: dict[str, int] = field(default_factory=dict)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def take(self, systems: Sequence[str]) -> bool:
-        """A place in each of `systems`, or in none. A system named twice gives two queries at a time."""
-        with self._lock:
-            if any(self._used.get(system, 0) + systems.count(system) > self.limit for system in systems):
-                return False
-            for system in systems:
-                self._used[system] = self._used.get(system, 0) + 1
-            return True
-
-    def give_back(self, systems: Sequence[str]) -> None:
-        with self._lock:
-            for system in systems:
-                self._used[system] -= 1
 
 
 def _end_with_parent() -> None:

@@ -18,7 +18,8 @@ import psutil
 
 from tillwatch.audit.ranges import Scale
 from tillwatch.audit.runner import AuditRunner
-from tillwatch.audit.workers import ProcessWorkers, Throttle
+from tillwatch.audit.turns import Throttle
+from tillwatch.audit.workers import ProcessWorkers
 from tillwatch.clock import SystemClock
 from tillwatch.config.load import load
 from tillwatch.metrics import Metrics

@@ -15,7 +15,7 @@ from tillwatch.config.bind import did_you_mean
 from tillwatch.errors import AuthRefused, SchemaMismatch
 from tillwatch.sources.base import Breaker, credential_digest
 from tillwatch.sources.sql import statement
-from tillwatch.sources.sql.engine import open_engine, snapshot
+from tillwatch.sources.sql.engine import database_of, open_engine, snapshot
 from tillwatch.sources.sql.failures import translated
 from tillwatch.sources.sql.options import SqlDataset, SqlOptions
 
@@ -58,6 +58,7 @@ class Database:
         self._password = str(address.password or "")
         #: Where the database is, without its password.
         self.place = address.render_as_string(hide_password=True)
+        self.identity = database_of(address, root)
         self._login_lock = threading.Lock()
         self._digest = ""
         self._proven = False

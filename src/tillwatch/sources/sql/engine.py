@@ -17,6 +17,8 @@ POOL_CONNECTIONS = 3
 SQLITE_BUSY_SECONDS = 5.0
 #: A reading may stand still this long between two batches while its consumer is busy.
 SLOW_READER_SECONDS = 3600
+#: Where a server listens when nothing else is said.
+_PORTS = {"postgresql": 5432, "mysql": 3306}
 
 
 def open_engine(options: SqlOptions, *, root: Path) -> Engine:
@@ -41,6 +43,17 @@ def snapshot(connection: Connection) -> None:
 
 def sqlite_path(url: URL, root: Path) -> Path:
     return root / (url.database or "")
+
+
+def database_of(url: URL, root: Path) -> str:
+    """Which database a URL leads to, written in one way for every user, driver and name of this machine."""
+    backend = url.get_backend_name()
+    if backend == "sqlite":
+        return f"sqlite:{sqlite_path(url, root).resolve()}"
+    backend = "postgresql" if backend == "postgresql" else "mysql"
+    host = url.host or str(url.query.get("host", ""))
+    port = url.port or url.query.get("port") or _PORTS[backend]
+    return f"{backend}://{'localhost' if _is_local(host) else host.lower()}:{port}/{url.database or url.username or ''}"
 
 
 def _sqlite(url: URL, root: Path) -> Engine:

@@ -67,6 +67,11 @@ class SqlSource(ReadOnly):
     def __repr__(self) -> str:
         return f"SqlSource({self.id!r}, {self._database.place!r})"
 
+    @property
+    def database(self) -> str:
+        """Which database this is: the same for every system that reads it."""
+        return self._database.identity
+
     def check(self) -> list[Check]:
         checks = Checklist(self._clock)
         steps = {name: f"dataset:{name}" for name in self._options.datasets}
