@@ -150,6 +150,7 @@ class FakeErp(FakeSource):
         if plan.operation is Operation.CANCEL:
             self._cancel(plan)
             return self._receipt(document, ReceiptState.CANCELLED, plan.operation, plan.before)
+        self._compare(plan)
         if self.post_wrong:
             lines = tuple(replace(line, quantity=line.quantity + 1) for line in lines)
         self.orders[document.reference] = lines
@@ -161,10 +162,17 @@ class FakeErp(FakeSource):
             raise OutcomeUnknown(f"system '{self.id}' did not answer while {document.reference} was posted")
         return self._receipt(document, ReceiptState.POSTED, plan.operation, plan.before)
 
-    def _cancel(self, plan: Plan) -> None:
+    def _compare(self, plan: Plan) -> None:
+        """Compare-and-set, as every source owes it: only over what the plan saw, or what it wants."""
         there = self._image(plan.reference)
-        if there is not None and not _same(there, plan.before):
+        if there is None and plan.before is None:
+            return
+        if there is None or not (_same(there, plan.before) or _same(there, document_to_json(plan.document))):
             raise SourceRejected(f"order {plan.reference} is not as planned; plan again")
+
+    def _cancel(self, plan: Plan) -> None:
+        if self._image(plan.reference) is not None:
+            self._compare(plan)
         self.orders.pop(plan.reference, None)
         self.sent.append(f"cancel {plan.reference}")
         if self.die_after is not None:
@@ -219,8 +227,13 @@ class FakeErp(FakeSource):
 
 
 def _same(one: Mapping[str, Any], other: Mapping[str, Any] | None) -> bool:
-    """Equal as numbers, however many zeros they are written with."""
-    return other is not None and document_from_json(one) == document_from_json(other)
+    """Equal lines as numbers, however many zeros they are written with."""
+    if other is None:
+        return False
+    mine, theirs = document_from_json(one), document_from_json(other)
+    assert isinstance(mine, OrderDocument)
+    assert isinstance(theirs, OrderDocument)
+    return mine.lines == theirs.lines
 
 
 class FakeSources:

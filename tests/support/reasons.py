@@ -25,7 +25,19 @@ SAID_BY = {
     "both",
 }
 #: Modules in which any text a function returns or keeps is a reason; in the others only what `SAID_BY` says.
-REASONS = {"compare", "incremental", "plan", "ranges", "reading", "sending", "settle", "undoing", "repair", "digest"}
+REASONS = {
+    "batches",
+    "compare",
+    "incremental",
+    "plan",
+    "ranges",
+    "reading",
+    "sending",
+    "settle",
+    "undoing",
+    "repair",
+    "digest",
+}
 #: Functions elsewhere that return reasons.
 RETURNED_BY = {"decide", "inability", "disagreement", "_not_alike", "_does_not_add_up", "doubt"}
 #: What is written to the log, to a developer or as a name is not shown in a report.

@@ -202,6 +202,8 @@ PHRASES: Mapping[str, str] = {
     "wait for it to end, then apply again": "请等其结束后再次执行",
     "the limit of {} documents is reached": "已达到 {0} 张单据的上限",
     "told to stop": "已被要求停止",
+    "{} of {} documents of batch {} do not hold ({})": "第 {2} 批的 {1} 张单据中有 {0} 张未保持一致（{3}）",
+    "no further batch is sent": "不再发送后续批次",
     # undo
     "nothing was sent for it": "未为其发送任何内容",
     "nothing of ours stands there": "那里没有我们的单据",

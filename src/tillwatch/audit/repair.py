@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from sqlalchemy import Connection
 
 from tillwatch.audit import repair_plan
+from tillwatch.audit.batches import Batches
 from tillwatch.audit.declare import Declared, declare_all
 from tillwatch.audit.repair_plan import RepairOptions
 from tillwatch.audit.runner import Sources
@@ -118,13 +119,16 @@ class Repairs:
     ) -> RepairResult:
         """Send what the plan holds, at most `limit` documents. Applying a plan again sends only what is not there.
 
+        They go in batches; the next begins only when the last one, looked at again, holds.
+
         The result covers all items of the plan. Raises RefusedError while another repair of the same system runs.
         """
         plan = self.get(plan_id)
-        declared, _ = self._of(plan.audit)
+        declared, options = self._of(plan.audit)
         reason = ""
         with self._lease(plan.system) as held:
             sender = self._sender(plan, declared, actor=actor, held=held)
+            batches = Batches(sender=sender, size=options.batch, pause=options.pause)
             sent = 0
             for item in plan.items:
                 if item.status.is_final:
@@ -135,8 +139,12 @@ class Repairs:
                 if limit is not None and sent >= limit:
                     reason = f"the limit of {limit} documents is reached"
                     break
+                if reason := batches.gate(stop):
+                    break
                 try:
-                    sent += sender.apply(item, stop)
+                    if sender.apply(item, stop):
+                        batches.took(item)
+                        sent += 1
                 except (AuthRefused, RefusedError, Lost) as error:
                     reason = str(error)
                     break

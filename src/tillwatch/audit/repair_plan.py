@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo
@@ -14,7 +14,7 @@ from pydantic import Field as Key
 from tillwatch.audit.canonical import FieldType, Rule, Unreadable, canonical, decimal_text
 from tillwatch.audit.declare import Declared
 from tillwatch.config.bind import bind
-from tillwatch.config.schema import Audit, Side
+from tillwatch.config.schema import Audit, Duration, Side
 from tillwatch.errors import Problem, UsageError
 from tillwatch.model.audit import AuditReport, Difference, DifferenceKind, Row, Value
 from tillwatch.model.repair import RepairAction, RepairItem, RepairStatus
@@ -23,6 +23,14 @@ from tillwatch.sources.documents import Line, OrderDocument, StockCount, documen
 
 #: Orders whose lines are asked for at once.
 KEYS_PER_READ = 200
+#: More differences than this are a fault to be found, not rows to be repaired; `max_items` says otherwise.
+DEFAULT_MAX_ITEMS = 500
+#: No audit may allow more.
+MOST_ITEMS = 10_000
+#: Documents sent before the first of them are looked at again; `batch` says otherwise.
+DEFAULT_BATCH = 50
+#: Between two batches, so that what a document sets off in the other system has begun; `pause` says otherwise.
+DEFAULT_PAUSE = timedelta(seconds=2)
 
 
 class RepairOptions(BaseModel):
@@ -38,9 +46,16 @@ class RepairOptions(BaseModel):
     amount: str = Key("amount", description="Compared field the lines must add up to.")
     ordered_at: str = Key("", description="Field of the left dataset with the time of the order.")
     location: str = Key("", description="The shop's location in the other system.")
-    max_items: Annotated[int, Key(ge=1, le=10_000)] = Key(
-        500, description="More differences than this are a fault to be found, not rows to be replayed."
+    max_items: Annotated[int, Key(ge=1, le=MOST_ITEMS)] = Key(
+        DEFAULT_MAX_ITEMS, description="More differences than this are a fault to be found, not rows to be replayed."
     )
+    max_value: Annotated[Decimal | None, Key(gt=0)] = Key(
+        None, description="A run with more money at risk than this is not planned; needs the audit's 'value'."
+    )
+    batch: Annotated[int, Key(ge=1, le=MOST_ITEMS)] = Key(
+        DEFAULT_BATCH, description="So many documents are sent, then looked at again; the next only when all hold."
+    )
+    pause: Duration = Key(DEFAULT_PAUSE, description="Wait between two batches.")
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -55,18 +70,29 @@ def options_of(spec: Audit, problems: list[Problem]) -> RepairOptions | None:
     """The audit's repair; None when it has none or it is wrong (then `problems` says how)."""
     if spec.repair is None:
         return None
-    return bind(spec.repair, RepairOptions, where=f"repair of audit '{spec.id}'", problems=problems)
+    where = f"repair of audit '{spec.id}'"
+    options = bind(spec.repair, RepairOptions, where=where, problems=problems)
+    if options is not None and options.max_value is not None and not spec.value:
+        message = f"{where}: 'max_value' needs the audit's 'value'; without it no money is known to be at risk"
+        problems.append(spec.repair.place.problem(message))
+        return None
+    return options
 
 
 def items(
     report: AuditReport, declared: Declared, options: RepairOptions, left: Source, lines: Source | None
 ) -> tuple[RepairItem, ...]:
-    """One item a difference, in the report's order. Raises UsageError when there are too many."""
+    """One item a difference, in the report's order. Raises UsageError when there are too many, or too much money."""
     found = report.missing + report.extra + report.changed
     if found > options.max_items:
         raise UsageError(
             f"run {report.run} found {found} differences, more than max_items ({options.max_items}) of the repair of "
             f"audit '{report.audit}'; look for the common cause first, or raise max_items"
+        )
+    if options.max_value is not None and report.value_at_risk > options.max_value:
+        raise UsageError(
+            f"run {report.run} puts {report.value_at_risk:.2f} at risk, more than max_value ({options.max_value:.2f}) "
+            f"of the repair of audit '{report.audit}'; let who answers for the money look first, or raise max_value"
         )
     wanted = [row for row in report.differences if row.kind is not DifferenceKind.EXTRA]
     if options.kind == "stock_count":

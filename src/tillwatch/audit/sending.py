@@ -3,10 +3,11 @@
 For each item, in this order:
  1. An item cut off while it was being sent waits until nothing of it can be under way any more; then it is searched by
     reference. Found = done. One whose answer was lost is only ever searched again, never sent again.
- 2. Both sides are looked at once more. What agrees already, or moved since the audit, is not sent.
- 3. The other system plans the document (read-only) and says whether it may be posted.
+ 2. The other system plans the document (read-only), with its before-image, and says whether it may be posted.
+ 3. Both sides are looked at once more. What agrees already, or moved since the audit, is not sent.
  4. The journal is written: about to send, with the before-image. Only who still holds the lease gets past this.
- 5. The document is sent once. The source searches by reference before it creates anything.
+ 5. The document is sent once. The source searches by reference before it creates anything, and writes only over what
+    still is the before-image.
  6. Both sides are read again; only agreement is called done.
 """
 
@@ -85,9 +86,9 @@ class Sender:
     held: Held | None
 
     def preview(self, item: RepairItem) -> Preview:
+        planned = self.right.plan(document_from_json(item.document))
         if reason := self._not_now(item, self._look(item)):
             return Preview(item=item, plan=None, reason=reason)
-        planned = self.right.plan(document_from_json(item.document))
         return Preview(item=item, plan=planned, reason=_refusal(item, planned))
 
     def apply(self, item: RepairItem, stop: Callable[[], bool]) -> int:
@@ -105,10 +106,12 @@ class Sender:
                     return 0
                 if item.status is RepairStatus.UNKNOWN:
                     return 0
+            # Planned before it is looked at: what changes in between shows in the look, what changes later no longer is
+            # the plan's before-image, and the source refuses to write over it.
+            planned = self.right.plan(document)
             if reason := self._not_now(item, self._look(item)):
                 self._settle(item, RepairStatus.SKIPPED, reason)
                 return 0
-            planned = self.right.plan(document)
             if reason := _refusal(item, planned):
                 self._settle(item, RepairStatus.FAILED, reason)
                 return 0
@@ -120,6 +123,10 @@ class Sender:
                 self._settle(item, RepairStatus.FAILED, str(error))
             return 0
         return self._send(item, document, planned)
+
+    def holds(self, item: RepairItem) -> bool:
+        """Whether both sides still agree on what was sent."""
+        return self._look(item).differing == ()
 
     def _let_land(self, item: RepairItem, stop: Callable[[], bool]) -> bool:
         """Wait until nothing of an earlier attempt can be under way. False when told to stop."""
