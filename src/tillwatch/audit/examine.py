@@ -16,6 +16,7 @@ from tillwatch.audit.rows import MAX_EXAMPLES, decode_cells, decode_key
 from tillwatch.audit.sentences import chinese
 from tillwatch.audit.spill import Pair, Spill, Stand
 from tillwatch.audit.suspects import percentile
+from tillwatch.audit.systematic import hint
 from tillwatch.audit.tiers import Impossible
 from tillwatch.audit.turns import SHARED
 from tillwatch.audit.value import EXACT
@@ -261,6 +262,10 @@ def _report(order: Order, found: _Found, seconds: float) -> AuditReport:
         # Whether rows can be asked for by the key as it stands in the report; a repair needs to know.
         evidence["exact_keys"] = all(read.exact_keys for read in reads.values())
     evidence |= _settled(order.declared, found.settled)
+    # Only of all differences it can be said that they are alike.
+    alike = len(found.differences) == counts.differences
+    if alike and (said := hint(found.differences, order.declared.fields)):
+        evidence["systematic"] = dict(said)
     if found.cause:
         evidence["cause"] = str(found.cause)
     if found.unsettled_keys:

@@ -46,6 +46,7 @@ _ENGLISH: Words = {
     "differences", "kept": "differences in this file", "unsettled": "still moving", "title": "Audit report",
     "none": "no such row", "null": "(no value)", "clean": "clean", "drift": "drift", "inconclusive": "inconclusive",
     "failed": "failed", "sync_lag": "sync lag", "first_seen": "first seen",
+    "systematic": "in common",
 }  # fmt: skip
 _CHINESE: Words = {
     "kind": "差异", "left": "左侧", "right": "右侧", "fields": "不一致的字段", "value": "涉及金额", "missing": "缺失",
@@ -53,6 +54,7 @@ _CHINESE: Words = {
     "started_at": "开始时间", "rows": "行数", "difference_count": "差异行数", "kept": "本文件中的差异", "unsettled":
     "仍在变动", "title": "对账报告", "none": "无此行", "null": "（空）", "clean": "一致", "drift": "有差异",
     "inconclusive": "无法得出结论", "failed": "失败", "sync_lag": "同步延迟", "first_seen": "首次发现",
+    "systematic": "共同点",
 }  # fmt: skip
 
 
@@ -140,7 +142,7 @@ def _sheet(database: Database, report: AuditReport, config: ChainConfig, languag
     name = pick(names.get(report.audit, {}), language, report.audit)
     found = report.missing + report.extra + report.changed
     started = report.started_at.astimezone(config.chain.timezone).isoformat(sep=" ", timespec="seconds")
-    facts = (
+    facts: tuple[tuple[str, str], ...] = (
         (words["audit"], report.audit),
         (words["run"], str(report.run)),
         (words["verdict"], words[report.verdict.value]),
@@ -153,6 +155,9 @@ def _sheet(database: Database, report: AuditReport, config: ChainConfig, languag
         (words["unsettled"], str(report.unsettled)),
         (words["value"], f"{money(report.value_at_risk)} {config.chain.currency}"),
     )
+    systematic = report.evidence.get("systematic")
+    if isinstance(systematic, dict):
+        facts = (*facts, (words["systematic"], pick(systematic, language)))
     return Sheet(
         report=report,
         title=f"{words['title']}: {name}",

@@ -23,6 +23,7 @@ from tests.support.two_sides import (
 
 from tillwatch.audit.tiers import Impossible
 from tillwatch.clock import ManualClock
+from tillwatch.config.schema import Field
 from tillwatch.model.audit import Verdict
 from tillwatch.store.db import Database
 
@@ -277,3 +278,24 @@ def test_times_kept_as_text_do_not_fail_an_audit_that_names_them(
             sides.close()
     assert (report.verdict, found(report)) == (Verdict.DRIFT, {("missing", "00007")})
     assert "erp.stock cannot say which rows changed since a moment" in report.strategy_reason
+
+
+def test_every_strategy_finds_all_rows_an_hour_off_and_says_that_they_are_off_alike(
+    postgres: Postgres, tmp_path: Path, sqlite_database: Database, clock: ManualClock
+) -> None:
+    with postgres_store(postgres) as left, sqlite_store(tmp_path, "till") as right:
+        for store in (left, right):
+            fill(store, keys(300))
+        fields = {"quantity": Field(type="decimal", scale=4), "updated_at": Field(type="timestamp")}
+        sides = TwoSides(
+            left=left, right=right, database=sqlite_database, clock=clock, folder=tmp_path, spec=audit(fields=fields)
+        )
+        try:
+            assert sides.run().verdict is Verdict.CLEAN
+            right.execute("UPDATE stock SET updated_at = datetime(updated_at, '+1 hour')")
+            reports = [sides.run(strategy) for strategy in ("delta", "fingerprint", "digest", "stream")]
+        finally:
+            sides.close()
+    assert [(report.verdict, report.changed) for report in reports] == [(Verdict.DRIFT, 300)] * 4
+    said = "all 300 differing rows differ by +1 h in updated_at: one cause, not single rows"
+    assert [report.evidence["systematic"]["en"] for report in reports] == [said] * 4  # type: ignore[index]
