@@ -2,11 +2,9 @@
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from typing import BinaryIO, Protocol
 
@@ -16,7 +14,7 @@ from tillwatch.audit import export, gauges
 from tillwatch.audit.declare import Declared, declare_all
 from tillwatch.audit.examine import Order, examine, ignore
 from tillwatch.audit.ledger import StoredLedger
-from tillwatch.audit.loop import MAX_WORKERS, AuditLoop
+from tillwatch.audit.loop import LOOP, AuditLoop
 from tillwatch.audit.ranges import Scale
 from tillwatch.audit.reading import Leftovers, Progress
 from tillwatch.audit.tiers import Impossible
@@ -24,10 +22,11 @@ from tillwatch.clock import Clock
 from tillwatch.config.bind import did_you_mean
 from tillwatch.config.declared import ChainConfig
 from tillwatch.config.schema import Audit
-from tillwatch.errors import StoreError, UnavailableError, UsageError
+from tillwatch.errors import UsageError
 from tillwatch.metrics import Metrics
 from tillwatch.model.audit import AuditReport, Difference, SideReport, SignOff, Verdict
 from tillwatch.model.proof import Proof
+from tillwatch.runs.life import LEASE, Life
 from tillwatch.sources.base import Source
 from tillwatch.store import audits as records
 from tillwatch.store import differences, proofs, signoffs, suspects
@@ -35,12 +34,8 @@ from tillwatch.store.db import Database
 
 _log = logging.getLogger(__name__)
 
-#: A run that gave no sign of life for so long is given up. Renewed three times within it.
-LEASE = timedelta(seconds=20)
 #: A reason is a sentence or two; a report belongs into an attachment.
 MAX_REASON_CHARACTERS = 4_000
-#: Runs waiting for a worker that somebody asked for; more are refused.
-MAX_WAITING = 100
 
 
 class Sources(Protocol):
@@ -78,14 +73,19 @@ class AuditRunner:
         self._clock = clock
         self._metrics = metrics
         self._on_report = on_report
-        self._owner = owner
         self._scale = scale
         self._declared = declare_all(config)
-        self._locks = {audit: threading.Lock() for audit in self._declared}
         self._leftovers = Leftovers()
-        self._stop = threading.Event()
-        self._asked = threading.BoundedSemaphore(MAX_WAITING)
-        self._pool = ThreadPoolExecutor(MAX_WORKERS, thread_name_prefix="audit")
+        self._life = Life(
+            "audit",
+            records.LIFE,
+            self._declared,
+            database=database,
+            clock=clock,
+            metrics=metrics,
+            owner=owner,
+            loop=LOOP,
+        )
 
     @property
     def declared(self) -> dict[str, Declared]:
@@ -107,23 +107,16 @@ class AuditRunner:
         process is told to stop in between.
         """
         declared = self._find(audit_id)
-        run = self._begin(declared, trigger, None)
-        assert run is not None
-        return self._finish(declared, run, progress, strategy)
+        return self._finish(declared, self._begun(declared, trigger), progress, strategy)
 
     def start(self, audit_id: str, *, trigger: str = "page") -> int:
         """Begin a run in the background and return its number. Raises UsageError when too many are waiting."""
         declared = self._find(audit_id)
-        if not self._asked.acquire(blocking=False):
-            raise UsageError(f"{MAX_WAITING} audit runs are waiting; wait for them or raise the number of servers")
-        try:
-            run = self._begin(declared, trigger, None)
-            assert run is not None
-            self._pool.submit(self._in_background, declared, run)
-        except BaseException:
-            self._asked.release()
-            raise
-        return run
+        return self._life.in_background(
+            audit_id,
+            lambda: self._begun(declared, trigger),
+            lambda run: self._finish(declared, run, ignore),
+        )
 
     def loop(self, stop: threading.Event) -> None:
         """Run audits by their schedules until `stop` is set."""
@@ -156,8 +149,7 @@ class AuditRunner:
 
     def stop(self) -> None:
         """Let running audits end early, unfinished; another process, or the next start, runs them again."""
-        self._stop.set()
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._life.stop()
 
     def give_up_dead(self) -> list[str]:
         """Mark runs of dead processes failed ("interrupted"); returns the audits that must be run again."""
@@ -172,7 +164,7 @@ class AuditRunner:
         with self._database.read() as connection:
             known = records.latest(connection, conclusive=True)
             answered = records.latest(connection, answered=True)
-            slots = records.last_slots(connection)
+            slots = records.LIFE.last_slots(connection)
         now = self._clock.now()
         for audit, declared in self._declared.items():
             if audit in known:
@@ -185,6 +177,12 @@ class AuditRunner:
             raise UsageError(f"unknown audit '{audit_id}'{did_you_mean(audit_id, self._declared)}")
         return self._declared[audit_id]
 
+    def _begun(self, declared: Declared, trigger: str) -> int:
+        """The number of a run that nobody else can have."""
+        run = self._begin(declared, trigger, None)
+        assert run is not None
+        return run
+
     def _begin(self, declared: Declared, trigger: str, slot: datetime | None) -> int | None:
         now = self._clock.now()
 
@@ -194,28 +192,18 @@ class AuditRunner:
                 audit=declared.spec.id,
                 trigger=trigger,
                 slot=slot,
-                owner=self._owner,
+                owner=self._life.owner,
                 now=now,
                 lease_until=now + LEASE,
             )
 
         return self._database.write(job)
 
-    def _in_background(self, declared: Declared, run: int) -> None:
-        try:
-            self._finish(declared, run, ignore)
-        except Exception:
-            _log.exception("audit run %s of %s was lost", run, declared.spec.id)
-            self._metrics.inc("tillwatch_loop_errors_total", loop="audits")
-        finally:
-            self._asked.release()
-
     def _finish(
         self, declared: Declared, run: int, progress: Callable[[Progress], None], strategy: str = ""
     ) -> AuditReport:
-        beat = _Beat(self._database, self._clock, run, self._owner)
-        spec = declared.spec
-        with self._turn(spec.id, beat):
+        spec, life = declared.spec, self._life
+        with life.turn(spec.id, run) as beat:
             started_at = self._clock.now()
             left: list[Proof] = []
 
@@ -224,16 +212,16 @@ class AuditRunner:
                 progress(rows)
 
             memory = self._memory(spec.id)
-            checkpoints = _Checkpoints(self._database, run, self._owner, memory)
+            checkpoints = _Checkpoints(self._database, run, life.owner, memory)
             order = Order(
                 declared=declared,
                 open=self._sources.get,
                 run=run,
                 started_at=started_at,
                 clock=self._clock,
-                stop=self._stop,
+                stop=life.stopping,
                 leftovers=self._leftovers,
-                ledger=StoredLedger(self._database, audit=spec.id, run=run, owner=self._owner),
+                ledger=StoredLedger(self._database, audit=spec.id, run=run, owner=life.owner),
                 measured_lag=self._measured_lag(spec.id),
                 converged=lambda lag: self._metrics.observe("tillwatch_sync_converge_seconds", lag, audit=spec.id),
                 alive=alive,
@@ -244,20 +232,17 @@ class AuditRunner:
                 strategy=strategy,
             )
             try:
-                report = examine(order)
+                report = life.work(
+                    spec.id,
+                    run,
+                    lambda: examine(order),
+                    defect=lambda error: _defect(order, error),
+                    failed=lambda found: found.verdict is Verdict.FAILED,
+                    refusals=(Impossible,),
+                )
             except Impossible:
-                self._database.write(lambda connection: records.withdraw(connection, run, self._owner))
+                self._database.write(lambda connection: records.LIFE.withdraw(connection, run, life.owner))
                 raise
-            except Exception as error:
-                _log.exception("audit %s failed by a defect of ours", spec.id)
-                report = _defect(order, error)
-            except BaseException:
-                self._let_go(run)
-                raise
-            if self._stop.is_set() and report.verdict is Verdict.FAILED:
-                # Told to stop: not a finding about the sides, so nobody is alarmed; the run is taken up again.
-                self._let_go(run)
-                raise UnavailableError(f"audit '{spec.id}' was stopped with its process; it is run again")
             report = self._store(report, declared, checkpoints.base, left)
         gauges.finished(self._metrics, report, declared, self._config, self._clock.now())
         return report
@@ -265,23 +250,6 @@ class AuditRunner:
     def _measured_lag(self, audit: str) -> float:
         with self._database.read() as connection:
             return suspects.measured_lag(connection, audit)
-
-    @contextmanager
-    def _turn(self, audit: str, beat: "_Beat") -> Iterator[None]:
-        lock = self._locks[audit]
-        while not lock.acquire(timeout=LEASE.total_seconds() / 10):
-            beat()
-        try:
-            yield
-        finally:
-            lock.release()
-
-    def _let_go(self, run: int) -> None:
-        now = self._clock.now()
-        try:
-            self._database.write(lambda connection: records.release(connection, run, self._owner, now))
-        except StoreError as error:
-            _log.warning("audit run %s is not released, it will be given up after %s: %s", run, LEASE, error)
 
     def _memory(self, audit: str) -> Proof | None:
         with self._database.read() as connection:
@@ -297,7 +265,7 @@ class AuditRunner:
         stored = self._store_in_parts(report)
 
         def job(connection: Connection) -> bool:
-            if not records.finish(connection, report, owner=self._owner, now=now, stored=stored):
+            if not records.finish(connection, report, owner=self._life.owner, now=now, stored=stored):
                 return False
             for proof in left:
                 proofs.save(connection, proof, base=base)
@@ -305,7 +273,7 @@ class AuditRunner:
             return True
 
         if not self._database.write(job):
-            raise _given_up(report.run)
+            raise self._life.given_up(report.run)
         return report
 
     def _known_since(self, report: AuditReport) -> AuditReport:
@@ -325,18 +293,11 @@ class AuditRunner:
             first = part * differences.MAX_IN_ONE_WRITE
             rows = report.differences[first : first + differences.MAX_IN_ONE_WRITE]
             if not self._database.write(partial(self._add_part, report, first, rows)):
-                raise _given_up(report.run)
+                raise self._life.given_up(report.run)
         return parts * differences.MAX_IN_ONE_WRITE
 
     def _add_part(self, report: AuditReport, first: int, rows: Sequence[Difference], connection: Connection) -> bool:
-        return differences.add(connection, report.run, self._owner, first + 1, rows, report.started_at)
-
-
-def _given_up(run: int) -> StoreError:
-    return StoreError(
-        f"audit run {run} was given up as dead before it finished (no sign of life for {LEASE}); "
-        "its result is not used, the audit is run again"
-    )
+        return differences.add(connection, report.run, self._life.owner, first + 1, rows, report.started_at)
 
 
 class _Checkpoints:
@@ -350,31 +311,13 @@ class _Checkpoints:
         base = self.base
 
         def job(connection: Connection) -> bool:
-            if not records.is_ours(connection, self._run, self._owner):
+            if not records.LIFE.is_ours(connection, self._run, self._owner):
                 return False
             proofs.save(connection, proof, base=base)
             return True
 
         if self._database.write(job):
             self.base = proof
-
-
-class _Beat:
-    """Renews the lease of one run, rarely, however often it is called."""
-
-    def __init__(self, database: Database, clock: Clock, run: int, owner: str) -> None:
-        self._database, self._clock, self._run, self._owner = database, clock, run, owner
-        self._next = clock.monotonic() + LEASE.total_seconds() / 3
-
-    def __call__(self) -> None:
-        if self._clock.monotonic() < self._next:
-            return
-        self._next = self._clock.monotonic() + LEASE.total_seconds() / 3
-        until = self._clock.now() + LEASE
-        try:
-            self._database.write(lambda connection: records.renew(connection, self._run, self._owner, until))
-        except StoreError as error:
-            _log.warning("audit run %s could not say that it is alive: %s", self._run, error)
 
 
 def _defect(order: Order, error: Exception) -> AuditReport:

@@ -1,27 +1,25 @@
 """`tillwatch audit list|run|show|export`: do both sides agree, and where not."""
 
 import getpass
-import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.progress import Progress as Bar
 from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from tillwatch.audit import export as files
+from tillwatch.audit import export as exports
 from tillwatch.audit.reading import Progress
 from tillwatch.audit.sentences import reason
 from tillwatch.audit.tiers import Tier
 from tillwatch.audit.verdict import document, money
-from tillwatch.cli.context import ExitCode, config, emit, language, local_time, opened, options, say, table
+from tillwatch.cli import files
+from tillwatch.cli.context import ExitCode, config, emit, language, local_time, opened, say, table
 from tillwatch.config.declared import ChainConfig
 from tillwatch.config.schema import Audit
-from tillwatch.errors import StoreError, UsageError
 from tillwatch.model.audit import AuditReport, AuditRun, Difference, Verdict
 from tillwatch.model.text import pick
 from tillwatch.store import audits as records
@@ -84,7 +82,7 @@ def run(
 
 
 @app.command("show")
-def show(ctx: typer.Context, run: Annotated[int, typer.Argument(metavar="RUN", help="Number of a run.")]) -> None:
+def show(ctx: typer.Context, run: files.Run) -> None:
     """What a run found, with every difference that was kept."""
     with opened(ctx) as application:
         chain: ChainConfig = application.config
@@ -96,32 +94,27 @@ def show(ctx: typer.Context, run: Annotated[int, typer.Argument(metavar="RUN", h
 @app.command("export")
 def export(
     ctx: typer.Context,
-    run: Annotated[int, typer.Argument(metavar="RUN", help="Number of a run.")],
-    format: Annotated[str, typer.Option("--format", metavar="csv|xlsx|html", help="Kind of file.")] = "csv",
-    output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Default: stdout.")] = None,
+    run: files.Run,
+    format: files.Format = "csv",
+    output: files.Output = None,
 ) -> None:
     """Write a run's report as a file for people. Cells are data, never formulas."""
-    if output is None and options(ctx).json:
-        raise UsageError("with --json stdout holds the document; name the file with --output FILE")
-    if output is None and format == "xlsx" and sys.stdout.isatty():
-        raise UsageError("an xlsx file is not text; name the file with --output FILE or redirect stdout")
+    files.refuse_mixture(ctx, format, output)
     with opened(ctx) as application:
         chain: ChainConfig = application.config
         words = language(ctx, chain)
         if output is None:
-            files.write(application.database, run, format, sys.stdout.buffer, config=chain, language=words)
+            exports.write(application.database, run, format, sys.stdout.buffer, config=chain, language=words)
             sys.stdout.buffer.flush()
             return
-        with files.document(application.database, run, format, config=chain, language=words) as content:
-            size = _written(content, output)
-    result = {"run": run, "format": format, "file": str(output), "bytes": size}
-    emit(ctx, result, lambda console: console.print(f"{output}: {size} bytes", markup=False))
+        with exports.document(application.database, run, format, config=chain, language=words) as content:
+            files.write(ctx, run, format, content, output)
 
 
 @app.command("sign-off")
 def sign_off(
     ctx: typer.Context,
-    run: Annotated[int, typer.Argument(metavar="RUN", help="Number of a run.")],
+    run: files.Run,
     reason: Annotated[str, typer.Option("--reason", help="Why this is all right, or what is done about it.")],
     actor: Annotated[str, typer.Option("--as", help="Who signs; the name of the login when not given.")] = "",
 ) -> None:
@@ -132,15 +125,6 @@ def sign_off(
     result = {"run": signed.run, "actor": signed.actor, "reason": signed.reason, "at": signed.at}
     said = f"run {signed.run} signed off by {signed.actor} at {local_time(chain, signed.at)}: {signed.reason}"
     emit(ctx, result, lambda console: console.print(said, markup=False))
-
-
-def _written(content: BinaryIO, output: Path) -> int:
-    try:
-        with output.open("wb") as file:
-            shutil.copyfileobj(content, file)
-            return file.tell()
-    except OSError as error:
-        raise StoreError(f"'{output}' cannot be written: {error.strerror}; name another file with --output") from error
 
 
 @contextmanager

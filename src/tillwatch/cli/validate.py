@@ -1,16 +1,16 @@
 """`tillwatch validate list|run|show|export`: do the rows of a dataset keep their rules, and which do not."""
 
+import io
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from tillwatch.cli.context import ExitCode, emit, language, local_time, opened, options, say, table
+from tillwatch.cli import files
+from tillwatch.cli.context import ExitCode, emit, language, local_time, opened, say, table
 from tillwatch.config.declared import ChainConfig
 from tillwatch.config.schema import Validation
-from tillwatch.errors import StoreError, UsageError
 from tillwatch.model.text import pick
 from tillwatch.model.validation import ValidationReport, ValidationRun, ValidationVerdict
 from tillwatch.store import validations as records
@@ -60,7 +60,7 @@ def run(
 
 
 @app.command("show")
-def show(ctx: typer.Context, run: Annotated[int, typer.Argument(metavar="RUN", help="Number of a run.")]) -> None:
+def show(ctx: typer.Context, run: files.Run) -> None:
     """What a run found, with every finding that was kept."""
     with opened(ctx) as application:
         chain: ChainConfig = application.config
@@ -72,27 +72,19 @@ def show(ctx: typer.Context, run: Annotated[int, typer.Argument(metavar="RUN", h
 @app.command("export")
 def export(
     ctx: typer.Context,
-    run: Annotated[int, typer.Argument(metavar="RUN", help="Number of a run.")],
-    format: Annotated[str, typer.Option("--format", metavar="csv|xlsx|html", help="Kind of file.")] = "csv",
-    output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Default: stdout.")] = None,
+    run: files.Run,
+    format: files.Format = "csv",
+    output: files.Output = None,
 ) -> None:
     """Write a run's findings as a file for people. Cells are data, never formulas."""
-    if output is None and options(ctx).json:
-        raise UsageError("with --json stdout holds the document; name the file with --output FILE")
-    if output is None and format == "xlsx" and sys.stdout.isatty():
-        raise UsageError("an xlsx file is not text; name the file with --output FILE or redirect stdout")
+    files.refuse_mixture(ctx, format, output)
     with opened(ctx) as application:
         content = application.validations.export(run, format, language=language(ctx, application.config))
     if output is None:
         sys.stdout.buffer.write(content)
         sys.stdout.buffer.flush()
         return
-    try:
-        output.write_bytes(content)
-    except OSError as error:
-        raise StoreError(f"'{output}' cannot be written: {error.strerror}; name another file with --output") from error
-    result = {"run": run, "format": format, "file": str(output), "bytes": len(content)}
-    emit(ctx, result, lambda console: console.print(f"{output}: {len(content)} bytes", markup=False))
+    files.write(ctx, run, format, io.BytesIO(content), output)
 
 
 def _listed(spec: Validation, last: ValidationRun | None) -> dict[str, object]:

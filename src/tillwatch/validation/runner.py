@@ -2,23 +2,22 @@
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from datetime import datetime, timedelta
+from collections.abc import Callable
+from datetime import datetime
 from typing import Protocol
 
 from sqlalchemy import Connection
 
-from tillwatch.audit.loop import MAX_WORKERS, AuditLoop
+from tillwatch.audit.loop import AuditLoop
 from tillwatch.audit.reading import Leftovers
 from tillwatch.clock import Clock
 from tillwatch.config.bind import did_you_mean
 from tillwatch.config.declared import ChainConfig
 from tillwatch.config.validations import Validation
-from tillwatch.errors import StoreError, UnavailableError, UsageError
+from tillwatch.errors import UsageError
 from tillwatch.metrics import Metrics
 from tillwatch.model.validation import Finding, ValidationReport, ValidationVerdict
+from tillwatch.runs.life import LEASE, Life
 from tillwatch.sources.base import Source
 from tillwatch.store import validations as records
 from tillwatch.store.db import Database
@@ -29,10 +28,6 @@ from tillwatch.validation.outliers import Usual
 
 _log = logging.getLogger(__name__)
 
-#: A run that gave no sign of life for so long is given up. Renewed three times within it.
-LEASE = timedelta(seconds=20)
-#: Runs waiting for a worker that somebody asked for; more are refused.
-MAX_WAITING = 100
 #: Earlier runs that tell what is usual.
 HISTORY_RUNS = 30
 LOOP = "validations"
@@ -67,13 +62,19 @@ class ValidationRunner:
     ) -> None:
         """`owner` names this process among all on one store. Raises UsageError for a validation that makes no sense."""
         self._config, self._sources, self._database = config, sources, database
-        self._clock, self._metrics, self._on_report, self._owner = clock, metrics, on_report, owner
+        self._clock, self._metrics, self._on_report = clock, metrics, on_report
         self._declared = declare_all(config)
-        self._locks = {validation: threading.Lock() for validation in self._declared}
         self._leftovers = Leftovers()
-        self._stop = threading.Event()
-        self._asked = threading.BoundedSemaphore(MAX_WAITING)
-        self._pool = ThreadPoolExecutor(MAX_WORKERS, thread_name_prefix="validation")
+        self._life = Life(
+            "validation",
+            records.LIFE,
+            self._declared,
+            database=database,
+            clock=clock,
+            metrics=metrics,
+            owner=owner,
+            loop=LOOP,
+        )
 
     @property
     def declared(self) -> dict[str, Declared]:
@@ -87,23 +88,16 @@ class ValidationRunner:
         not be stored, and UnavailableError when the process is told to stop in between.
         """
         declared = self._find(validation)
-        run = self._begin(declared, trigger, None)
-        assert run is not None
-        return self._finish(declared, run)
+        return self._finish(declared, self._begun(declared, trigger))
 
     def start(self, validation: str, *, trigger: str = "page") -> int:
         """Begin a run in the background and return its number. Raises UsageError when too many are waiting."""
         declared = self._find(validation)
-        if not self._asked.acquire(blocking=False):
-            raise UsageError(f"{MAX_WAITING} validation runs are waiting; wait for them")
-        try:
-            run = self._begin(declared, trigger, None)
-            assert run is not None
-            self._pool.submit(self._in_background, declared, run)
-        except BaseException:
-            self._asked.release()
-            raise
-        return run
+        return self._life.in_background(
+            validation,
+            lambda: self._begun(declared, trigger),
+            lambda run: self._finish(declared, run),
+        )
 
     def loop(self, stop: threading.Event) -> None:
         """Run validations by their schedules until `stop` is set."""
@@ -141,8 +135,7 @@ class ValidationRunner:
 
     def stop(self) -> None:
         """Let running validations end early, unfinished; another process, or the next start, runs them again."""
-        self._stop.set()
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._life.stop()
 
     def give_up_dead(self) -> list[str]:
         """Mark runs of dead processes failed; returns the validations that must be run again."""
@@ -157,7 +150,7 @@ class ValidationRunner:
         """Show the last known state in the metrics again; returns the last scheduled instant of each validation."""
         with self._database.read() as connection:
             known = records.latest(connection, conclusive=True)
-            slots = records.last_slots(connection)
+            slots = records.LIFE.last_slots(connection)
         for validation, declared in self._declared.items():
             if validation in known:
                 gauges.answered(self._metrics, known[validation], declared, self._config)
@@ -167,6 +160,12 @@ class ValidationRunner:
         if validation not in self._declared:
             raise UsageError(f"unknown validation '{validation}'{did_you_mean(validation, self._declared)}")
         return self._declared[validation]
+
+    def _begun(self, declared: Declared, trigger: str) -> int:
+        """The number of a run that nobody else can have."""
+        run = self._begin(declared, trigger, None)
+        assert run is not None
+        return run
 
     def _begin(self, declared: Declared, trigger: str, slot: datetime | None) -> int | None:
         now, spec = self._clock.now(), declared.spec
@@ -178,46 +177,32 @@ class ValidationRunner:
                 dataset=spec.dataset,
                 trigger=trigger,
                 slot=slot,
-                owner=self._owner,
+                owner=self._life.owner,
                 now=now,
                 lease_until=now + LEASE,
             )
         )
 
-    def _in_background(self, declared: Declared, run: int) -> None:
-        try:
-            self._finish(declared, run)
-        except Exception:
-            _log.exception("validation run %s of %s was lost", run, declared.spec.id)
-            self._metrics.inc("tillwatch_loop_errors_total", loop=LOOP)
-        finally:
-            self._asked.release()
-
     def _finish(self, declared: Declared, run: int) -> ValidationReport:
-        beat = _Beat(self._database, self._clock, run, self._owner)
-        with self._turn(declared.spec.id, beat):
+        with self._life.turn(declared.spec.id, run) as beat:
             order = Order(
                 declared=declared,
                 open=self._sources.get,
                 run=run,
                 started_at=self._clock.now(),
                 clock=self._clock,
-                stop=self._stop,
+                stop=self._life.stopping,
                 leftovers=self._leftovers,
                 alive=beat,
                 history=self._history(declared),
             )
-            try:
-                report = examine(order)
-            except Exception as error:
-                _log.exception("validation %s failed by a defect of ours", declared.spec.id)
-                report = _defect(order, error)
-            except BaseException:
-                self._let_go(run)
-                raise
-            if self._stop.is_set() and report.verdict is ValidationVerdict.FAILED:
-                self._let_go(run)
-                raise UnavailableError(f"validation '{declared.spec.id}' was stopped with its process; it is run again")
+            report = self._life.work(
+                declared.spec.id,
+                run,
+                lambda: examine(order),
+                defect=lambda error: _defect(order, error),
+                failed=lambda found: found.verdict is ValidationVerdict.FAILED,
+            )
             self._store(report, declared)
         gauges.finished(self._metrics, report, declared, self._config)
         return report
@@ -237,56 +222,18 @@ class ValidationRunner:
                     found[name].append(Usual(**kept[name]))
         return {name: tuple(runs) for name, runs in found.items()}
 
-    @contextmanager
-    def _turn(self, validation: str, beat: "_Beat") -> Iterator[None]:
-        lock = self._locks[validation]
-        while not lock.acquire(timeout=LEASE.total_seconds() / 10):
-            beat()
-        try:
-            yield
-        finally:
-            lock.release()
-
-    def _let_go(self, run: int) -> None:
-        now = self._clock.now()
-        try:
-            self._database.write(lambda connection: records.renew(connection, run, self._owner, now))
-        except StoreError as error:
-            _log.warning("validation run %s is not released, it is given up after %s: %s", run, LEASE, error)
-
     def _store(self, report: ValidationReport, declared: Declared) -> None:
         """The report and what follows from it, in one transaction. Raises StoreError when it could not be stored."""
         now = self._clock.now()
 
         def job(connection: Connection) -> bool:
-            if not records.finish(connection, report, owner=self._owner, now=now):
+            if not records.finish(connection, report, owner=self._life.owner, now=now):
                 return False
             self._on_report(connection, report, declared.spec)
             return True
 
         if not self._database.write(job):
-            raise StoreError(
-                f"validation run {report.run} was given up as dead before it finished (no sign of life for {LEASE}); "
-                "its result is not used, the validation is run again"
-            )
-
-
-class _Beat:
-    """Renews the lease of one run, rarely, however often it is called."""
-
-    def __init__(self, database: Database, clock: Clock, run: int, owner: str) -> None:
-        self._database, self._clock, self._run, self._owner = database, clock, run, owner
-        self._next = clock.monotonic() + LEASE.total_seconds() / 3
-
-    def __call__(self) -> None:
-        if self._clock.monotonic() < self._next:
-            return
-        self._next = self._clock.monotonic() + LEASE.total_seconds() / 3
-        until = self._clock.now() + LEASE
-        try:
-            self._database.write(lambda connection: records.renew(connection, self._run, self._owner, until))
-        except StoreError as error:
-            _log.warning("validation run %s could not say that it is alive: %s", self._run, error)
+            raise self._life.given_up(report.run)
 
 
 def _defect(order: Order, error: Exception) -> ValidationReport:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from tests.integration.audit.suspecting import SETTLE, runner
 
-from tillwatch.audit.runner import LEASE
 from tillwatch.clock import ManualClock, SystemClock
 from tillwatch.model.audit import Verdict
+from tillwatch.runs.life import LEASE
 from tillwatch.store import audits as records
 from tillwatch.store import suspects
 from tillwatch.store.db import Database

@@ -8,12 +8,13 @@ import pytest
 from tests.support.audits import FakeSource, FakeSources, Killed, chain, stock, stock_audit
 
 from tillwatch.audit.ledger import StoredLedger, remembered, standing
-from tillwatch.audit.runner import LEASE, AuditRunner
+from tillwatch.audit.runner import AuditRunner
 from tillwatch.audit.suspects import Standing
 from tillwatch.clock import ManualClock
 from tillwatch.errors import Cause, SourceUnavailable
 from tillwatch.metrics import Metrics
 from tillwatch.model.audit import AuditReport, Remembered, Verdict
+from tillwatch.runs.life import LEASE, Life
 from tillwatch.store import audits as records
 from tillwatch.store import suspects as store
 from tillwatch.store.db import Database
@@ -235,5 +236,5 @@ class _Stopping:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("tillwatch.audit.runner.StoredLedger", Dying)
             # A dead process releases nothing.
-            patch.setattr(AuditRunner, "_let_go", lambda *_: None)
+            patch.setattr(Life, "_let_go", lambda *_: None)
             bench.runner.run_slot("stock", bench.clock.now())

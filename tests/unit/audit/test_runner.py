@@ -11,12 +11,13 @@ from sqlalchemy import Connection
 from tests.support.audits import FakeSource, FakeSources, chain, stock, stock_audit
 
 from tillwatch.audit import examine as examine_module
-from tillwatch.audit.runner import LEASE, AuditRunner
+from tillwatch.audit.runner import AuditRunner
 from tillwatch.clock import ManualClock, SystemClock
 from tillwatch.config.schema import Audit, Field
 from tillwatch.errors import StoreError, UnavailableError, UsageError
 from tillwatch.metrics import Metrics
 from tillwatch.model.audit import AuditReport, AuditRunState, DifferenceKind, Verdict
+from tillwatch.runs.life import LEASE
 from tillwatch.store import audits as records
 from tillwatch.store import differences
 from tillwatch.store.db import Database
@@ -196,7 +197,7 @@ def test_of_two_processes_only_one_runs_a_slot(bench: Bench) -> None:
 
 
 def test_told_to_stop_a_run_is_left_to_the_next_start_and_alarms_nobody(bench: Bench) -> None:
-    bench.left.before = lambda _: bench.runner._stop.set()
+    bench.left.before = lambda _: bench.runner._life.stopping.set()
     with pytest.raises(UnavailableError, match="audit 'stock' was stopped with its process; it is run again"):
         bench.runner.run("stock", trigger="schedule")
     assert bench.heard == []
@@ -213,7 +214,7 @@ def test_a_run_in_the_background_has_its_number_at_once(bench: Bench) -> None:
         with pytest.raises(UsageError, match=f"audit run {run} has not finished"):
             records.report(connection, run)
     gate.set()
-    bench.runner._pool.shutdown(wait=True)
+    bench.runner._life._pool.shutdown(wait=True)
     assert bench.stored(run).verdict is Verdict.CLEAN
 
 

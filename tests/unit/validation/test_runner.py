@@ -18,9 +18,10 @@ from tillwatch.errors import UnavailableError, UsageError
 from tillwatch.metrics import Metrics
 from tillwatch.model.audit import Row
 from tillwatch.model.validation import ValidationReport, ValidationRunState, ValidationVerdict
+from tillwatch.runs.life import LEASE
 from tillwatch.store import validations as records
 from tillwatch.store.db import Database
-from tillwatch.validation.runner import LEASE, LOOP, ValidationRunner
+from tillwatch.validation.runner import LOOP, ValidationRunner
 
 ROWS: list[Row] = [{"sku": f"{number:03}", "price": Decimal(number)} for number in range(1, 11)]
 RULES = ({"rule": "not_negative", "field": "price"}, {"rule": "unique", "field": "sku"})
@@ -124,11 +125,11 @@ def test_a_run_whose_process_died_is_given_up_and_run_again(bench: Bench, clock:
     assert bench.runner.give_up_dead() == ["stock"]
     with pytest.raises(UsageError, match="there is no validation run"):
         bench.read(records.report, begun + 1)
-    assert bench.read(records.report, begun).reason == records.INTERRUPTED
+    assert bench.read(records.report, begun).reason == "interrupted"
 
 
 def test_a_run_that_is_told_to_stop_alarms_nobody(bench: Bench) -> None:
-    bench.till.before = lambda number: bench.runner._stop.set()  # noqa: ARG005
+    bench.till.before = lambda number: bench.runner._life.stopping.set()  # noqa: ARG005
     with pytest.raises(UnavailableError, match="stopped with its process"):
         bench.runner.run("stock")
     assert bench.heard == []
