@@ -36,6 +36,7 @@ def validated(
     clock: Clock | None = None,
     history: Mapping[str, tuple[Usual, ...]] | None = None,
     push: bool = True,
+    own: Mapping[str, Mapping[str, Sequence[float]]] | None = None,
 ) -> ValidationReport:
     """The report of one run over these sources."""
     by_id = {source.id: source for source in sources}
@@ -48,6 +49,7 @@ def validated(
             clock=clock or ManualClock(),
             history=history or {},
             push=push,
+            own=own or {},
         )
     )
 

@@ -80,7 +80,8 @@ class Rule(Strict):
     tolerance: Annotated[Decimal, Key(ge=0)] = Decimal(0)
     #: How many robust standard deviations from the median is too far.
     score: Annotated[float, Key(gt=0, le=1_000)] = 6.0
-    #: Values are compared within rows that agree on these fields, for example [sku].
+    #: Values are compared within rows that agree on these fields, for example [sku]; with `against: history` each of
+    #: these groups has a history of its own.
     by: tuple[str, ...] = ()
     #: The median of this run's rows, or that of earlier runs.
     against: Literal["dataset", "history"] = "dataset"
@@ -98,8 +99,6 @@ class Rule(Strict):
             faults.append(f"a rule '{kind}' looks at one field; write 'field'")
         if kind == "range" and self.min is None and self.max is None:
             faults.append("a rule 'range' needs 'min' or 'max'")
-        if self.by and self.against == "history":
-            faults.append("'by' compares rows of this run; it does not go with 'against: history'")
         if faults:
             raise ValueError("; ".join(faults))
         return self

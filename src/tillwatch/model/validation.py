@@ -62,6 +62,8 @@ class ValidationReport:
     started_at: datetime
     seconds: float = 0.0
     evidence: Mapping[str, object] = field(default_factory=dict)
+    #: By rule and group, what a rule against each group's own history leaves for the next runs.
+    own: Mapping[str, Mapping[str, float]] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def broken(self) -> int:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, and_, insert, select
+from sqlalchemy import Connection, RowMapping, and_, delete, insert, select
 
 from tillwatch.errors import UsageError
 from tillwatch.model.validation import (
@@ -16,10 +16,12 @@ from tillwatch.model.validation import (
     ValidationVerdict,
 )
 from tillwatch.store.lifecycle import Lifecycle
-from tillwatch.store.tables.validations import validation_findings, validation_runs
+from tillwatch.store.tables.validations import validation_findings, validation_own, validation_runs
 
 #: Runs kept of each validation.
 KEEP_RUNS = 1_000
+#: Runs whose groups are kept for the rules against their own history.
+KEEP_OWN = 30
 #: Findings read in one query when all of a run are wanted.
 PAGE_FINDINGS = 1_000
 #: Verdicts that are an answer.
@@ -66,6 +68,7 @@ def finish(connection: Connection, report: ValidationReport, *, owner: str, now:
     if report.findings:
         rows = [_row(report.run, number, item) for number, item in enumerate(report.findings, start=1)]
         connection.execute(insert(validation_findings), rows)
+    _keep_own(connection, report)
     LIFE.prune(connection, report.validation, keep=KEEP_RUNS)
     return True
 
@@ -144,6 +147,30 @@ def findings_of(connection: Connection, run: int, *, limit: int | None = None) -
             return
         yield from map(_finding, page)
         number, given = page[-1]["number"], given + len(page)
+
+
+def own(connection: Connection, validation: str, rule: str) -> list[dict[str, float]]:
+    """What each of the newest runs kept of each group under `rule`, newest first."""
+    query = (
+        select(validation_own.c["values"])
+        .join(validation_runs, validation_runs.c.id == validation_own.c.run)
+        .where(validation_runs.c.validation == validation, validation_own.c.rule == rule)
+        .order_by(validation_own.c.run.desc())
+        .limit(KEEP_OWN)
+    )
+    return list(connection.execute(query).scalars())
+
+
+def _keep_own(connection: Connection, report: ValidationReport) -> None:
+    if not report.own:
+        return
+    rows = [{"run": report.run, "rule": rule, "values": dict(values)} for rule, values in report.own.items()]
+    connection.execute(insert(validation_own), rows)
+    for rule in report.own:
+        mine = select(validation_own.c.run).join(validation_runs, validation_runs.c.id == validation_own.c.run)
+        mine = mine.where(validation_runs.c.validation == report.validation, validation_own.c.rule == rule)
+        old = list(connection.execute(mine.order_by(validation_own.c.run.desc()).offset(KEEP_OWN)).scalars())
+        connection.execute(delete(validation_own).where(validation_own.c.rule == rule, validation_own.c.run.in_(old)))
 
 
 def _finished(validation: str) -> Any:

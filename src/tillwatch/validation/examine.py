@@ -60,6 +60,8 @@ class Order:
     clock: Clock
     stop: threading.Event = field(default_factory=threading.Event)
     leftovers: Leftovers = field(default_factory=Leftovers)
+    #: By rule and group, what each thing was in earlier runs, for rules against each group's own history.
+    own: Mapping[str, Mapping[str, Sequence[float]]] = field(default_factory=dict)
     #: Called several times a second.
     alive: Callable[[], None] = nobody
     #: Let a source sort out rows that keep every rule, where it can.
@@ -116,6 +118,7 @@ def examine(order: Order) -> ValidationReport:
         started_at=order.started_at,
         seconds=order.clock.monotonic() - started,
         evidence=evidence,
+        own=look.own if known else {},
     )
 
 
@@ -125,11 +128,12 @@ class Look:
     def __init__(self, order: Order, reader: Reader, scratch: Scratch, found: Found) -> None:
         self._order, self._reader, self._scratch, self._found = order, reader, scratch, found
         self._declared = order.declared
-        self._many = Many(order.declared, scratch, found, open=order.open, history=order.history)
+        self._many = Many(order.declared, scratch, found, open=order.open, history=order.history, own=order.own)
         self.rows = 0
         self.strategy = "stream"
         self.why: Text = _READ
         self.evidence: dict[str, object] = {}
+        self.own = self._many.own
 
     def run(self) -> None:
         """Raises SideFault, or whatever opening a system raises."""

@@ -14,7 +14,7 @@ from tillwatch.sources.base import Source
 from tillwatch.validation.declare import Declared
 from tillwatch.validation.flags import flag_of
 from tillwatch.validation.found import Found
-from tillwatch.validation.outliers import Usual, usual, usual_of_runs
+from tillwatch.validation.outliers import MAX_OWN, Usual, middle, usual, usual_of_own, usual_of_runs
 from tillwatch.validation.reading import Place, Reader
 from tillwatch.validation.rules import reader as reads
 from tillwatch.validation.rules import text_of
@@ -48,9 +48,12 @@ class Many:
         *,
         open: Callable[[str], Source],
         history: Mapping[str, tuple[Usual, ...]],
+        own: Mapping[str, Mapping[str, Sequence[float]]],
     ) -> None:
         self._declared, self._scratch, self._found = declared, scratch, found
-        self._open, self._history = open, history
+        self._open, self._history, self._earlier = open, history, own
+        #: By rule and group: the middle of this run, for the next ones.
+        self.own: dict[str, dict[str, float]] = {}
         self._number: Canonical = reads(FieldType.DECIMAL, declared.zone)
         self._places = {rule.name: place for place, rule in enumerate(declared.spec.rules)}
         #: Names of the rules that remember a row at all.
@@ -211,9 +214,12 @@ class Many:
 
     def _outliers(self, rule: Rule, evidence: dict[str, object]) -> None:
         place = self._places[rule.name]
-        before = usual_of_runs(self._history.get(rule.name, ())) if rule.against == "history" else None
         if rule.by:
             self._scratch.index()
+            if rule.against == "history":
+                self._against_own(rule, evidence)
+                return
+        before = usual_of_runs(self._history.get(rule.name, ())) if rule.against == "history" else None
         for group, numbers in self._scratch.groups(place):
             here = usual(numbers)
             if here is not None and not rule.by:
@@ -227,6 +233,24 @@ class Many:
                 continue
             for key, value, number in self._scratch.outside(place, group, *norm.limits(rule.score)):
                 self._found.add(rule, self.key_of(key), value, _far(norm, number, history=before is not None))
+
+    def _against_own(self, rule: Rule, evidence: dict[str, object]) -> None:
+        """Each group with what it was in earlier runs, not with the others of today."""
+        place, earlier = self._places[rule.name], self._earlier.get(rule.name, {})
+        kept = self.own.setdefault(rule.name, {})
+        left_out = 0
+        for group, numbers in self._scratch.groups(place):
+            if len(kept) < MAX_OWN:
+                kept[group] = middle(numbers)
+            else:
+                left_out += 1
+            norm = usual_of_own(earlier.get(group, ()))
+            if norm is None:
+                continue
+            for key, value, number in self._scratch.outside(place, group, *norm.limits(rule.score)):
+                self._found.add(rule, self.key_of(key), value, _far(norm, number, history=True))
+        if left_out:
+            evidence.setdefault("without_history", {})[rule.name] = left_out  # type: ignore[index]
 
 
 _CROSS = ("reference", "sum")

@@ -15,6 +15,10 @@ MEAN_FACTOR = 1.2533
 MIN_VALUES = 8
 #: Fewer earlier runs say nothing about what was usual.
 MIN_RUNS = 5
+#: Smallest spread of a thing's own history, as a share of its median.
+OWN_SHARE = 0.01
+#: Groups with a history of their own that a run keeps of one rule; the run that keeps them writes one row.
+MAX_OWN = 20_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +60,24 @@ def usual_of_runs(runs: Sequence[Usual]) -> Usual | None:
         spread=_median(sorted(run.spread for run in runs)),
         values=sum(run.values for run in runs),
     )
+
+
+def usual_of_own(earlier: Sequence[float]) -> Usual | None:
+    """What was usual for one thing, by one value of each earlier run.
+
+    A price that never moved has no spread; then a share of it stands in, or the first change would be infinitely far.
+    """
+    if len(earlier) < MIN_RUNS:
+        return None
+    ordered = sorted(earlier)
+    median = _median(ordered)
+    spread = max(MEDIAN_FACTOR * _median_deviation(ordered, median), OWN_SHARE * abs(median))
+    return Usual(median=median, spread=spread, values=len(ordered))
+
+
+def middle(ordered: Sequence[float]) -> float:
+    """The median of values in ascending order."""
+    return _median(ordered)
 
 
 def _median(ordered: Sequence[float]) -> float:

@@ -195,6 +195,7 @@ class ValidationRunner:
                 leftovers=self._leftovers,
                 alive=beat,
                 history=self._history(declared),
+                own=self._own(declared),
             )
             report = self._life.work(
                 declared.spec.id,
@@ -209,7 +210,7 @@ class ValidationRunner:
 
     def _history(self, declared: Declared) -> dict[str, tuple[Usual, ...]]:
         """What earlier runs found usual, for the rules that compare with it."""
-        wanted = [rule.name for rule in declared.of_kind("outlier") if rule.against == "history"]
+        wanted = [rule.name for rule in declared.of_kind("outlier") if rule.against == "history" and not rule.by]
         if not wanted:
             return {}
         with self._database.read() as connection:
@@ -221,6 +222,18 @@ class ValidationRunner:
                 if isinstance(kept, dict) and name in kept:
                     found[name].append(Usual(**kept[name]))
         return {name: tuple(runs) for name, runs in found.items()}
+
+    def _own(self, declared: Declared) -> dict[str, dict[str, list[float]]]:
+        """What each group was in earlier runs, oldest first, for the rules that compare it with itself."""
+        wanted = [rule.name for rule in declared.of_kind("outlier") if rule.against == "history" and rule.by]
+        found: dict[str, dict[str, list[float]]] = {name: {} for name in wanted}
+        for name in wanted:
+            with self._database.read() as connection:
+                runs = records.own(connection, declared.spec.id, name)
+            for values in reversed(runs):
+                for group, value in values.items():
+                    found[name].setdefault(group, []).append(value)
+        return found
 
     def _store(self, report: ValidationReport, declared: Declared) -> None:
         """The report and what follows from it, in one transaction. Raises StoreError when it could not be stored."""

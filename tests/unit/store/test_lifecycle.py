@@ -13,7 +13,10 @@ from tillwatch.store.lifecycle import Lifecycle
 
 LEASE = timedelta(seconds=20)
 KINDS = {
-    "audit": (audits.LIFE, {"missing": 0, "extra": 0, "changed": 0, "unsettled": 0, "late": 0, "value_at_risk": Decimal(0)}),
+    "audit": (
+        audits.LIFE,
+        {"missing": 0, "extra": 0, "changed": 0, "unsettled": 0, "late": 0, "value_at_risk": Decimal(0)},
+    ),
     "validation": (validations.LIFE, {"system": "till", "dataset": "stock", "rows": 0, "rows_read": 0}),
 }
 

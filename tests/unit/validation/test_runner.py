@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 from tests.support.audits import FakeSource, FakeSources, chain
 from tests.support.validations import broken, validation
 
@@ -21,6 +21,8 @@ from tillwatch.model.validation import ValidationReport, ValidationRunState, Val
 from tillwatch.runs.life import LEASE
 from tillwatch.store import validations as records
 from tillwatch.store.db import Database
+from tillwatch.store.tables.validations import validation_own
+from tillwatch.validation import many
 from tillwatch.validation.runner import LOOP, ValidationRunner
 
 ROWS: list[Row] = [{"sku": f"{number:03}", "price": Decimal(number)} for number in range(1, 11)]
@@ -183,3 +185,39 @@ def test_a_validation_may_wait_for_its_settle_time_beyond_its_timeout(database: 
     bench = Bench(database, clock, validation(rule, timeout=timedelta(seconds=3), settle=timedelta(seconds=60)))
     bench.till.datasets["products"] = []
     assert bench.runner.run("stock").broken == len(ROWS)
+
+
+def test_a_price_that_creeps_away_from_its_own_past_is_found_among_todays_prices(
+    database: Database, clock: ManualClock
+) -> None:
+    own = {"id": "own", "rule": "outlier", "field": "price", "by": ("sku",), "against": "history"}
+    among = {"id": "among", "rule": "outlier", "field": "price"}
+    bench = Bench(database, clock, validation(own, among))
+    for _ in range(5):
+        assert bench.runner.run("stock").verdict is ValidationVerdict.CLEAN
+    # From 3 to 5 in small steps: always a price like the others, soon none of its own.
+    found = []
+    for price in ("3.10", "3.18", "3.30", "3.60", "4.00", "5.00"):
+        bench.till.datasets["stock"] = [row | {"price": Decimal(price)} if row["sku"] == "003" else row for row in ROWS]
+        found.append(bench.runner.run("stock"))
+    assert [report.counts["among"] for report in found] == [0] * 6
+    assert [report.counts["own"] for report in found] == [0, 0, 1, 1, 1, 1]
+    assert broken(found[-1]) == [("own", "003", "5")]
+    assert "usual was 3" in found[-1].findings[0].problem["en"]
+    # Another process on the same store knows the past too.
+    assert bench.another("two").run("stock").counts["own"] == 1
+
+
+def test_only_the_newest_runs_are_remembered_for_each_things_own_history(
+    database: Database, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(records, "KEEP_OWN", 3)
+    monkeypatch.setattr(many, "MAX_OWN", 4)
+    own = {"rule": "outlier", "field": "price", "by": ("sku",), "against": "history"}
+    bench = Bench(database, clock, validation(own))
+    reports = [bench.runner.run("stock") for _ in range(5)]
+    with database.read() as connection:
+        kept = connection.execute(select(validation_own.c.run).order_by(validation_own.c.run)).scalars().all()
+        assert records.own(connection, "stock", "outlier-price")[0] == dict(reports[-1].own["outlier-price"])
+    assert list(kept) == [report.run for report in reports[-3:]]
+    assert reports[-1].evidence["without_history"] == {"outlier-price": 6}

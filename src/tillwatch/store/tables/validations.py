@@ -39,6 +39,16 @@ validation_runs = Table(
     sqlite_autoincrement=True,
 )
 
+# What a run leaves for rules that compare each thing with its own history; only of the newest runs.
+validation_own = Table(
+    "validation_own",
+    metadata,
+    Column("run", ForeignKey(validation_runs.c.id, ondelete="CASCADE"), primary_key=True),
+    Column("rule", String, primary_key=True),
+    # Group: its middle value.
+    Column("values", JsonDocument, nullable=False),
+)
+
 validation_findings = Table(
     "validation_findings",
     metadata,

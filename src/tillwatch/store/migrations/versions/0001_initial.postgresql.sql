@@ -479,6 +479,14 @@ CREATE TABLE validation_findings (
 
 CREATE INDEX ix_validation_findings_run_rule_number ON validation_findings (run, rule, number);
 
+CREATE TABLE validation_own (
+	run BIGINT NOT NULL,
+	rule VARCHAR NOT NULL,
+	values TEXT NOT NULL,
+	CONSTRAINT pk_validation_own PRIMARY KEY (run, rule),
+	CONSTRAINT fk_validation_own_run FOREIGN KEY(run) REFERENCES validation_runs (id) ON DELETE CASCADE
+);
+
 CREATE TABLE repair_attempts (
 	id BIGSERIAL NOT NULL,
 	plan BIGINT NOT NULL,
