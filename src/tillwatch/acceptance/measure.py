@@ -6,7 +6,7 @@ number. Two systems with equal digests hold the same rows.
 
 import hashlib
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal, localcontext
@@ -44,9 +44,14 @@ class Measured:
     sha256: str
 
 
-def measure(declared: Declared, side: str, place: Place, reader: Reader) -> Measured:
-    """Read one side from end to end. Raises SideFault when it cannot be read, UsageError for rows without a key or
-    with values that cannot be read: what is not known cannot be signed for."""
+def measure(
+    declared: Declared, side: str, place: Place, reader: Reader, look: Callable[[Iterator[Encoded]], None] | None = None
+) -> Measured:
+    """Read one side from end to end; `look` is given every row in key order.
+
+    Raises SideFault when it cannot be read, UsageError for rows without a key or with values that cannot be read: what
+    is not known cannot be signed for.
+    """
     if declared.shaped:
         raise UsageError(
             f"audit '{declared.spec.id}' leaves out, adds up or converts rows; an acceptance signs for rows as they are"
@@ -72,6 +77,8 @@ def measure(declared: Declared, side: str, place: Place, reader: Reader) -> Meas
                 f"read ({examples}); correct them, then measure again"
             )
         digest, sums = _summed(declared, _in_order(store))
+        if look is not None:
+            look(_in_order(store))
     return Measured(
         system=place.system,
         dataset=place.dataset,

@@ -1,16 +1,20 @@
 """Measures both sides of every audit of an acceptance, and one side again later."""
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
 from typing import Protocol
 
 from tillwatch import __version__
+from tillwatch.acceptance import kept as rows
 from tillwatch.acceptance import manifest as manifests
-from tillwatch.acceptance.manifest import Compared, Manifest
+from tillwatch.acceptance.manifest import Compared, Held, Manifest
 from tillwatch.acceptance.measure import Measured, measure
 from tillwatch.audit.declare import Declared
 from tillwatch.audit.reading import Gate, Leftovers
+from tillwatch.audit.rows import Encoded
 from tillwatch.clock import Clock
 from tillwatch.config.checks import Acceptance
 from tillwatch.config.declared import ChainConfig
@@ -80,15 +84,59 @@ class Acceptances:
         """What `side` (read from `system` when one is named, a restored copy) no longer holds, by audit."""
         found = {}
         for kept in manifest.datasets:
-            declared = self.audits.declared.get(kept.audit)
-            if declared is None:
-                raise UsageError(f"the manifest is about audit '{kept.audit}', which is not declared any more")
-            found[kept.audit] = manifests.differences(
-                kept.left if side == "left" else kept.right, self._measure(declared, side, system)
-            )
+            measured = self._measure(self._declared(kept), side, system)
+            found[kept.audit] = manifests.differences(self._held(kept, side), measured)
         return found
 
-    def _measure(self, declared: Declared, side: str, system: str = "") -> Measured:
+    def keep(self, manifest: Manifest, folder: Path, *, side: str = "right") -> dict[str, Path]:
+        """Keep the rows of `side` in `folder`, one file an audit. Raises UsageError when they are not those of the
+        manifest any more."""
+        files = {}
+        for kept in manifest.datasets:
+            held, file = self._held(kept, side), rows.file_of(folder, kept.audit, side)
+            self._measure(self._declared(kept), side, look=partial(rows.write, file))
+            try:
+                rows.read(file, held)
+            except UsageError as error:
+                file.unlink()
+                raise UsageError(
+                    f"{held.system}.{held.dataset} is not what the manifest says any more; its rows are not kept"
+                ) from error
+            files[kept.audit] = file
+        return files
+
+    def named(
+        self, manifest: Manifest, folder: Path, *, side: str = "right", system: str = ""
+    ) -> dict[str, list[rows.Named]]:
+        """The rows of `side` that are not as they were kept in `folder`, by audit."""
+        found: dict[str, list[rows.Named]] = {}
+        for kept in manifest.datasets:
+            declared = self._declared(kept)
+            before = rows.read(rows.file_of(folder, kept.audit, side), self._held(kept, side))
+
+            def look(
+                now: Iterator[Encoded],
+                audit: str = kept.audit,
+                was: Iterator[Encoded] = before,
+                of: Declared = declared,
+            ) -> None:
+                found[audit] = rows.named(of, was, now)
+
+            self._measure(declared, side, system, look=look)
+        return found
+
+    def _held(self, kept: Compared, side: str) -> Held:
+        return kept.left if side == "left" else kept.right
+
+    def _declared(self, kept: Compared) -> Declared:
+        declared = self.audits.declared.get(kept.audit)
+        if declared is None:
+            raise UsageError(f"the manifest is about audit '{kept.audit}', which is not declared any more")
+        return declared
+
+    def _measure(
+        self, declared: Declared, side: str, system: str = "", look: Callable[[Iterator[Encoded]], None] | None = None
+    ) -> Measured:
         spec = declared.spec
         which = spec.left if side == "left" else spec.right
         system = self.config.system(system or which.system).id
@@ -100,4 +148,5 @@ class Acceptances:
             stop=self.stop,
         )
         reader = Reader(gate=gate, leftovers=Leftovers(), name=spec.id)
-        return measure(declared, side, Place(source=self.open(system), system=system, dataset=which.dataset), reader)
+        place = Place(source=self.open(system), system=system, dataset=which.dataset)
+        return measure(declared, side, place, reader, look)

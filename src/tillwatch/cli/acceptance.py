@@ -7,6 +7,7 @@ import typer
 from rich.console import Console
 
 from tillwatch.acceptance import manifest as manifests
+from tillwatch.acceptance.kept import Named
 from tillwatch.acceptance.manifest import Manifest
 from tillwatch.acceptance.run import Acceptances
 from tillwatch.app import App
@@ -69,29 +70,73 @@ def sign(
     emit(ctx, signed.model_dump(mode="json"), lambda console: _draw(console, signed, manifest))
 
 
+@app.command("keep")
+def keep(
+    ctx: typer.Context,
+    manifest: _FILE,
+    folder: Annotated[Path, typer.Option("--rows", metavar="DIR", help="Where the rows go, one file an audit.")],
+    side: Annotated[Literal["left", "right"], typer.Option("--side", help="The new system, or the old one.")] = "right",
+) -> None:
+    """Keep the very rows the manifest was made of, so that 'verify --rows' can name those that differ later."""
+    with opened(ctx) as application:
+        files = _acceptances(application).keep(_read(manifest), folder, side=side)
+    rows = [(audit, file, file.stat().st_size) for audit, file in files.items()]
+    emit(ctx, {audit: str(file) for audit, file in files.items()}, table(("AUDIT", "FILE", "BYTES"), rows))
+
+
 @app.command("verify")
 def verify(
     ctx: typer.Context,
     manifest: _FILE,
     side: Annotated[Literal["left", "right"], typer.Option("--side", help="The new system, or the old one.")] = "right",
     system: Annotated[str, typer.Option("--system", metavar="ID", help="Read a restored copy instead.")] = "",
+    kept: Annotated[
+        Path | None,
+        typer.Option("--rows", metavar="DIR", help="Rows kept by 'acceptance keep': name those that differ."),
+    ] = None,
 ) -> None:
     """Measure a system again and compare with the manifest. Exit code 0 when it holds the same, 1 when it does not."""
     found = _read(manifest)
     broken = manifests.broken_signatures(found)
     with opened(ctx) as application:
-        changed = _acceptances(application).verify(found, side=side, system=system)
+        acceptances = _acceptances(application)
+        changed = acceptances.verify(found, side=side, system=system)
+        named = acceptances.named(found, kept, side=side, system=system) if kept and any(changed.values()) else {}
     same = not broken and not any(changed.values())
-    document = {"same": same, "broken_signatures": broken, "signatures": len(found.signatures), "datasets": changed}
+    document = {
+        "same": same,
+        "broken_signatures": broken,
+        "signatures": len(found.signatures),
+        "datasets": changed,
+        "rows": named,
+    }
     rows = [
         (audit, what, pair["kept"], pair["found"]) for audit, pairs in changed.items() for what, pair in pairs.items()
     ]
+    rows += [(audit, *_named(row)) for audit, differing in named.items() for row in differing]
     emit(ctx, document, table(("AUDIT", "WHAT", "IN THE MANIFEST", "FOUND"), rows))
     for name in broken:
         say(f"the manifest was changed after {name} signed it")
     if not same:
         raise typer.Exit(ExitCode.PROBLEM_FOUND)
     say(f"{len(changed)} datasets hold what the manifest says; signatures: {len(found.signatures)}")
+
+
+def _named(row: Named) -> tuple[str, str, str]:
+    """What differs, the row as it was kept and as it was found."""
+    key, fields = row["key"], row["fields"]
+    assert isinstance(key, dict)
+    assert isinstance(fields, list)
+
+    def cells(values: object) -> str:
+        chosen = (
+            {name: value for name, value in values.items() if name in (fields or values)}
+            if isinstance(values, dict)
+            else {}
+        )
+        return ", ".join(f"{name}: {'NULL' if value is None else value}" for name, value in chosen.items())
+
+    return f"{row['kind']} {'/'.join(map(str, key.values()))}", cells(row["kept"]), cells(row["found"])
 
 
 def _acceptances(application: App) -> Acceptances:

@@ -99,6 +99,46 @@ def test_a_signed_manifest_is_what_a_restore_is_checked_against(root: Path, run:
     assert run("-C", root, "acceptance", "verify", file, "--side", "left").code == 0
 
 
+def test_a_single_changed_row_of_a_restore_is_named(root: Path, run: Run) -> None:
+    file, kept = root / "manifest.json", root / "kept"
+    assert run("-C", root, "acceptance", "run", "new-erp", "-o", file).code == 0
+    assert run("acceptance", "sign", file, "--by", "李娜", "--reason", "all rows agree").code == 0
+    assert run("-C", root, "acceptance", "keep", file, "--rows", kept).code == 0
+    verify = ("-C", root, "acceptance", "verify", file, "--system", "restored", "--rows", kept, "--json")
+    assert run(*verify).document["rows"] == {}
+    edit(root / "restored.db", "UPDATE stock SET quantity = '12.5001' WHERE sku = '007'")
+    ended = run(*verify)
+    assert (ended.code, ended.document["broken_signatures"], ended.document["rows"]["prices"]) == (1, [], [])
+    assert ended.document["rows"]["stock"] == [
+        {
+            "kind": "changed",
+            "key": {"sku": "007"},
+            "fields": ["quantity"],
+            "kept": {"name": "可乐 🥤", "quantity": "12.5000"},
+            "found": {"name": "可乐 🥤", "quantity": "12.5001"},
+        }
+    ]
+    edit(root / "restored.db", "DELETE FROM stock WHERE sku = '=8'")
+    edit(root / "restored.db", "INSERT INTO stock VALUES ('new', NULL, '1', '1')")
+    found = run(*verify).document["rows"]["stock"]
+    assert [(row["kind"], row["key"]["sku"]) for row in found] == [("changed", "007"), ("lost", "=8"), ("added", "new")]
+    assert "quantity: 12.5001" in run(*verify[:-1]).out
+
+
+def test_only_the_rows_that_were_signed_for_are_kept_and_believed(root: Path, run: Run) -> None:
+    file, kept = root / "manifest.json", root / "kept"
+    assert run("-C", root, "acceptance", "run", "new-erp", "-o", file).code == 0
+    assert run("-C", root, "acceptance", "keep", file, "--rows", kept).code == 0
+    edit(root / "new.db", "UPDATE stock SET quantity = '3' WHERE sku = '007'")
+    ended = run("-C", root, "acceptance", "keep", file, "--rows", root / "later")
+    assert (ended.code, list((root / "later").iterdir())) == (2, [])
+    assert "new.stock is not what the manifest says any more" in ended.err
+    shutil.copy(kept / "prices.right.rows.gz", kept / "stock.right.rows.gz")
+    ended = run("-C", root, "acceptance", "verify", file, "--rows", kept)
+    assert ended.code == 2
+    assert "does not hold the rows that the manifest was made of" in ended.err
+
+
 def test_a_manifest_that_was_changed_after_it_was_signed_is_not_believed(root: Path, run: Run) -> None:
     file = root / "manifest.json"
     run("-C", root, "acceptance", "run", "new-erp", "-o", file)
