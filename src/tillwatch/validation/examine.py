@@ -16,7 +16,7 @@ from tillwatch.audit.examine import cause_of
 from tillwatch.audit.reading import Gate, Leftovers, SideFault
 from tillwatch.clock import Clock
 from tillwatch.config.validations import Rule
-from tillwatch.errors import Cause, SchemaMismatch, SourceError, TillwatchError
+from tillwatch.errors import Cause, TillwatchError
 from tillwatch.model.audit import Row, Verdict
 from tillwatch.model.text import Text
 from tillwatch.model.validation import ValidationReport, ValidationVerdict
@@ -27,7 +27,7 @@ from tillwatch.validation.found import Found, decide
 from tillwatch.validation.many import Many, Suspect
 from tillwatch.validation.outliers import Usual
 from tillwatch.validation.pushdown.prepare import Refusals, prepare
-from tillwatch.validation.reading import Place, Reader
+from tillwatch.validation.reading import Place, Reader, is_inability
 from tillwatch.validation.rules import text_of
 from tillwatch.validation.scratch import Scratch
 
@@ -169,19 +169,20 @@ class Look:
         if not self._order.push or not isinstance(source, Screens):
             return False
         try:
-            screen = self._reader.ask(
+            prepared = self._reader.ask(
                 place,
                 lambda: prepare(self._declared, source, self._order.started_at),
                 f"agreeing with {place} on what to look for",
             )
-            if isinstance(screen, Refusals):
-                self.why = _read_because(screen.why)
+            if isinstance(prepared, Refusals):
+                self.why = _read_because(prepared.why)
                 return False
+            screen, self._many.narrows = prepared.screen, prepared.narrows
             self.rows = self._reader.whole(
                 place, columns, take, forget, ask=lambda: source.read_screened(place.dataset, columns, screen)
             )
         except SideFault as fault:
-            if not _is_inability(fault):
+            if not is_inability(fault):
                 raise
             self.why = _read_because({"en": f"the database refused: {fault}", "zh": f"数据库拒绝了查询：{fault}"})
             return False
@@ -242,9 +243,3 @@ class Look:
 
 def _read_because(why: Text) -> Text:
     return {words: f"{_READ[words]}{'; ' if words == 'en' else '；'}{why[words]}" for words in ("en", "zh")}
-
-
-def _is_inability(fault: SideFault) -> bool:
-    """A statement of ours that the server would not run; the same rows can still be read."""
-    cause = fault.__cause__
-    return isinstance(cause, SchemaMismatch) or (type(cause) is SourceError and cause.cause is Cause.APPLICATION)

@@ -6,16 +6,19 @@ from dataclasses import dataclass
 from decimal import Decimal, localcontext
 
 from tillwatch.audit.canonical import Canonical, FieldType, Unreadable
+from tillwatch.audit.reading import SideFault
 from tillwatch.config.validations import Rule
 from tillwatch.errors import UsageError
 from tillwatch.model.audit import Row, Value
 from tillwatch.model.text import Text
-from tillwatch.sources.base import Source
+from tillwatch.sources.base import Reading, Source
+from tillwatch.sources.sql.screening import Screens
 from tillwatch.validation.declare import Declared
 from tillwatch.validation.flags import flag_of
 from tillwatch.validation.found import Found
 from tillwatch.validation.outliers import MAX_OWN, Usual, middle, usual, usual_of_own, usual_of_runs
-from tillwatch.validation.reading import Place, Reader
+from tillwatch.validation.pushdown.narrow import MAX_LINKS, Narrow
+from tillwatch.validation.reading import Place, Reader, is_inability
 from tillwatch.validation.rules import reader as reads
 from tillwatch.validation.rules import text_of
 from tillwatch.validation.scratch import MAX_DIGITS, UNREADABLE, Own, Scratch
@@ -56,6 +59,8 @@ class Many:
         self.own: dict[str, dict[str, float]] = {}
         self._number: Canonical = reads(FieldType.DECIMAL, declared.zone)
         self._places = {rule.name: place for place, rule in enumerate(declared.spec.rules)}
+        #: By rule: how a database is asked for only the rows of the other dataset that are in question.
+        self.narrows: Mapping[str, Narrow] = {}
         #: Names of the rules that remember a row at all.
         self.concerned: set[str] = set()
         self._remembered = [(rule, self._memory_of(rule)) for rule in self.rules("unique", "outlier", *_CROSS)]
@@ -173,7 +178,27 @@ class Many:
         def take(batch: list[Row]) -> None:
             self._scratch.add_other(number, [kept for kept in map(of_row, batch) if kept is not None])
 
-        reader.whole(place, columns, take, lambda: self._scratch.forget_other(number))
+        def forget() -> None:
+            self._scratch.forget_other(number)
+
+        if ask := self._narrowed(rule, place, columns):
+            try:
+                reader.whole(place, columns, take, forget, ask=ask)
+            except SideFault as fault:
+                if not is_inability(fault):
+                    raise
+            else:
+                return
+        reader.whole(place, columns, take, forget)
+
+    def _narrowed(self, rule: Rule, place: Place, columns: Sequence[str]) -> Callable[[], Reading] | None:
+        """Only the rows that the remembered ones look at, when they are few and the database can be asked."""
+        narrow, source = self.narrows.get(rule.name), place.source
+        links = self._scratch.links(self._places[rule.name], MAX_LINKS + 1) if narrow else []
+        if narrow is None or len(links) > MAX_LINKS or not isinstance(source, Screens):
+            return None
+        screen = narrow.screen({json.loads(link)[0] for link in links})
+        return lambda: source.read_screened(place.dataset, columns, screen)
 
     def _referred(self, names: Sequence[str]) -> Callable[[Row], tuple[str, str | None] | None]:
         def of_row(row: Row) -> tuple[str, str | None] | None:

@@ -20,7 +20,7 @@ from tillwatch.audit.reading import (
     SideFault,
     doubt,
 )
-from tillwatch.errors import TillwatchError
+from tillwatch.errors import Cause, SchemaMismatch, SourceError, TillwatchError
 from tillwatch.model.audit import Row, Verdict
 from tillwatch.sources.base import Reading, Source, Tail
 
@@ -167,3 +167,9 @@ def _fault(place: Place, error: BaseException) -> SideFault:
         fault = SideFault(f"{place} could not be read, a defect of the source: {type(error).__name__}: {error}")
     fault.__cause__ = error
     return fault
+
+
+def is_inability(fault: SideFault) -> bool:
+    """A statement of ours that the server would not run; the same rows can still be read."""
+    cause = fault.__cause__
+    return isinstance(cause, SchemaMismatch) or (type(cause) is SourceError and cause.cause is Cause.APPLICATION)

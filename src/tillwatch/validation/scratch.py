@@ -100,6 +100,11 @@ class Scratch:
             (rule,),
         )
 
+    def links(self, rule: int, limit: int) -> list[str]:
+        """What the remembered rows are looked up by, each once, at most `limit`."""
+        query = "SELECT DISTINCT link FROM own WHERE rule = ? LIMIT ?"
+        return [link for (link,) in self._rows(query, (rule, limit))]
+
     def absent(self, rule: int) -> Iterator[tuple[str, str]]:
         """Link and key of every row whose link is not in the other dataset."""
         return self._rows(

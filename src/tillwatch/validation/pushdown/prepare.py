@@ -1,6 +1,6 @@
 """From a validation to one statement that gives only the rows which may break a rule; or why there is none."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -13,6 +13,7 @@ from tillwatch.validation.declare import Declared
 from tillwatch.validation.flags import flag_of
 from tillwatch.validation.pushdown import cells, expressions, joins
 from tillwatch.validation.pushdown.joins import Added, Joined
+from tillwatch.validation.pushdown.narrow import Narrow
 from tillwatch.validation.pushdown.parts import Cell, Unpushable
 from tillwatch.validation.rules import pattern
 
@@ -30,7 +31,16 @@ class Refusals:
     why: Text
 
 
-def prepare(declared: Declared, source: Screens, now: datetime) -> Screen | Refusals:
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """What to ask the database."""
+
+    screen: Screen
+    #: By rule: how to ask for the rows of its other dataset.
+    narrows: Mapping[str, Narrow]
+
+
+def prepare(declared: Declared, source: Screens, now: datetime) -> Prepared | Refusals:
     """Look at the columns, ask the server what must be proven, and write the statement. Blocks."""
     with ExitStack() as stack:
 
@@ -52,8 +62,9 @@ class _Statement:
     keeps: list[str] = field(default_factory=list)
     flags: dict[str, str] = field(default_factory=dict)
     functions: dict[str, Callable[[object], bool]] = field(default_factory=dict)
+    narrows: dict[str, Narrow] = field(default_factory=dict)
 
-    def made(self) -> Screen | Refusals:
+    def made(self) -> Prepared | Refusals:
         spec = self.declared.spec
         refused: list[tuple[str, Text]] = [(rule.name, why) for rule in spec.rules if (why := self._beyond(rule))]
         if not refused:
@@ -69,7 +80,8 @@ class _Statement:
             return Refusals(
                 why={words: "; ".join(f"{name}: {why[words]}" for name, why in refused) for words in ("en", "zh")}
             )
-        return Screen(statement=self._written(), flags=tuple(self.flags), functions=self.functions)
+        screen = Screen(statement=self._written(), flags=tuple(self.flags), functions=self.functions)
+        return Prepared(screen=screen, narrows=self.narrows)
 
     def _beyond(self, rule: Rule) -> Text | None:
         """Rules that no database can decide alone."""
@@ -122,6 +134,7 @@ class _Statement:
         assert rule.to is not None
         names = rule.to.fields or rule.names
         other = self.open(rule.to.dataset, names)
+        self._narrow(rule, other, names)
         return joins.reference(self._cells(rule.names), _inner(other, names), other.source, alias=self._alias)
 
     def _sum(self, rule: Rule) -> Joined:
@@ -130,11 +143,16 @@ class _Statement:
         key = lines.key or self.declared.spec.key
         fields = tuple(dict.fromkeys((*key, lines.field, *([lines.times] if lines.times else []))))
         other = self.open(lines.dataset, fields)
+        self._narrow(rule, other, fields)
         (value,) = _inner(other, [lines.field])
         times = _inner(other, [lines.times])[0] if lines.times else None
         added = Added(key=tuple(_inner(other, key)), value=value, times=times, source=other.source)
         header = self._cells(self.declared.spec.key)
         return joins.total(header, self._cell(rule.field), added, rule.tolerance, alias=self._alias)
+
+    def _narrow(self, rule: Rule, other: Session, fields: Sequence[str]) -> None:
+        cells = _inner(other, fields)
+        self.narrows[rule.name] = Narrow(columns=tuple(cell.sql for cell in cells), first=cells[0], source=other.source)
 
     @property
     def _alias(self) -> str:
