@@ -13,6 +13,7 @@ from tests.conformance.sources.conftest import erp_options, erp_source
 from tests.conformance.sources.test_reading import rows_of
 from tests.support.fault_proxy import FaultProxy
 
+from tillwatch.audit.sentences import chinese
 from tillwatch.clock import ManualClock
 from tillwatch.errors import OutcomeUnknown, RefusedError, SourceRejected, SourceUnavailable, TillwatchError
 from tillwatch.lab.erp import Erp
@@ -261,6 +262,32 @@ def test_an_undo_does_not_take_back_somebody_elses_change(source: TrytonSource) 
     with pytest.raises(SourceRejected, match=r"changed after us.*nothing was sent"):
         source.write(undo)
     assert source.find(theirs) is not None
+
+
+@pytest.mark.parametrize("between", ["before the undo is planned", "between plan and write"])
+def test_an_undo_of_an_order_that_is_being_delivered_is_refused_with_the_reason(
+    source: TrytonSource, own_erp: Erp, between: str
+) -> None:
+    document = a_basket()
+    receipt = source.write(source.plan(document))
+    undo = source.revert(receipt)
+    rpc = own_erp.rpc()
+    sale = [int(receipt.document_id)]
+    rpc.call("sale.sale", "draft", sale)
+    # The lab keeps no accounts, so nothing is invoiced; the goods are on their way.
+    rpc.call("sale.sale", "write", sale, {"invoice_method": "manual"})
+    for step in ("quote", "confirm", "process"):
+        rpc.call("sale.sale", step, sale)
+    rpc.close()
+    if between == "before the undo is planned":
+        undo = source.revert(receipt)
+        (reason,) = [one.message for one in undo.preconditions if not one.ok]
+        assert not undo.possible
+        assert "being delivered or invoiced already, so correct it by hand with a return" in reason["en"]
+        assert chinese(reason["en"]) == reason["zh"]
+    with pytest.raises(SourceRejected):
+        source.write(undo)
+    assert [row["state"] for row in sales(own_erp, document.reference)] == ["processing"]
 
 
 def test_two_sales_with_one_reference_are_a_persons_decision(source: TrytonSource, own_erp: Erp) -> None:
