@@ -68,6 +68,8 @@ class Live:
     writes: int = 0
     errors: list[BaseException] = field(default_factory=list)
     wrong: set[str] = field(default_factory=set)
+    lag_seconds: tuple[float, float] = LAG_SECONDS
+    updates_per_second: int = UPDATES_PER_SECOND
     #: What is on its way: when it is due, and the row; None = the row is deleted.
     way: "queue.Queue[tuple[float, str, int | None, str]]" = field(default_factory=queue.Queue)
 
@@ -104,7 +106,7 @@ class Live:
         """A hundred and more writes a second: a few rows all the time, some back and forth, the rest anywhere."""
         with psycopg.connect(self.erp_url, autocommit=True) as erp:
             while not self.stop.wait(0.02):
-                for _ in range(max(1, UPDATES_PER_SECOND // 40)):
+                for _ in range(max(1, self.updates_per_second // 40)):
                     self._one(erp)
 
     def _one(self, erp: "psycopg.Connection[tuple[object, ...]]") -> None:
@@ -127,7 +129,7 @@ class Live:
                 (sku, quantity, changed),
             )
         # In the order of the writes: a sync that overtakes itself would be wrong, not late.
-        self.way.put((self.clock.monotonic() + self._random.uniform(*LAG_SECONDS), sku, quantity, changed))
+        self.way.put((self.clock.monotonic() + self._random.uniform(*self.lag_seconds), sku, quantity, changed))
 
     def sync(self) -> None:
         till = sqlite3.connect(self.till_file, timeout=20, isolation_level=None)
