@@ -47,6 +47,10 @@ class Pace:
         """A request that began at `began` was throttled, or failed."""
         return self if began < self.halved_at else self._halved(now, why)
 
+    def carried(self) -> "Pace":
+        """For requests of another kind at the same service: how many it takes is known, how long they take is not."""
+        return Pace(ceiling=self.ceiling, limit=self.limit, complained=self.complained, reason=self.reason)
+
     def _round(self, now: float) -> "Pace":
         mean = self.seconds / self.done
         quickest = mean if self.quickest is None else min(self.quickest, mean)

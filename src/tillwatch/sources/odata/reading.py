@@ -66,6 +66,8 @@ class Progress:
     counts: list[int] = field(default_factory=list)
     token: str = ""
     meter: Meter = field(default_factory=Meter)
+    #: What was learnt of the service by asking where ranges begin.
+    pace: Pace | None = None
 
     def tail(self) -> Tail:
         """Stable when the rows lie between the counts before and after: rows that came in explain no more."""
@@ -129,12 +131,14 @@ class Reader:
         )
         self._retried(relation, self.session.url(asked), Meter())
 
-    def fetcher(self, relation: Relation, meter: Meter, prefer: Sequence[str] = ()) -> Fetcher:
+    def fetcher(
+        self, relation: Relation, meter: Meter, prefer: Sequence[str] = (), pace: Pace | None = None
+    ) -> Fetcher:
         return Fetcher(
             ask=lambda url: self.ask(relation, url, prefer),
             pool=self.pool(),
             clock=self.clock,
-            pace=Pace(ceiling=self.options.connections),
+            pace=pace or Pace(ceiling=self.options.connections),
             meter=meter,
         )
 
@@ -260,7 +264,7 @@ class Reader:
             _Range(reader=self, relation=relation, select=select, condition=condition, end=end).strand(begin)
             for begin, end in zip(begins, ends, strict=True)
         )
-        for fetched in self.fetcher(relation, progress.meter).pages(strands):
+        for fetched in self.fetcher(relation, progress.meter, pace=progress.pace).pages(strands):
             yield fetched.page
 
     def _boundaries(self, relation: Relation, condition: str, progress: Progress) -> list[query.Key]:
@@ -278,13 +282,15 @@ class Reader:
             for skip in range(step, progress.counts[0], step)
         ]
         found: dict[query.Key, None] = {}
+        fetcher = self.fetcher(relation, progress.meter)
         try:
-            for fetched in self.fetcher(relation, progress.meter).pages(starts):
+            for fetched in fetcher.pages(starts):
                 # A service that ignores $top gives no boundary we could trust.
                 if len(fetched.page.entities) == 1:
                     found[self.key_of(relation, fetched.page.entities[0])] = None
         except SourceRejected:
             return []
+        progress.pace = fetcher.pace.carried()
         return list(found)
 
     def _rows_in_range(self, rows: int) -> int:

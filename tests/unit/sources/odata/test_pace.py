@@ -108,6 +108,11 @@ def test_small_differences_of_latency_are_noise(slower: float, limit: int) -> No
     assert pace.limit in (limit, limit + 1)
 
 
+def test_what_is_known_of_a_service_is_carried_to_other_requests_but_not_their_latency() -> None:
+    pace = Pace(ceiling=8, limit=4, complained=True, done=3, seconds=9.0, quickest=0.1, halved_at=50.0)
+    assert pace.carried() == Pace(ceiling=8, limit=4, complained=True)
+
+
 def test_the_wait_before_the_next_try_is_what_the_service_asks_or_longer_each_time() -> None:
     assert backoff(1, 7.0) == 7.0
     assert [backoff(tries, None) / BACKOFF_SECONDS for tries in (1, 2, 3)] == [1, 2, 4]
