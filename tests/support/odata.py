@@ -6,6 +6,7 @@ or forgets. Rows lie in SQLite in memory, so it can be asked for many.
 
 import base64
 import json
+import re
 import sqlite3
 import threading
 import time
@@ -13,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
@@ -20,6 +22,9 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 from tests.support.endpoints import http_server, send, serving
 from tests.support.odata_filter import BadFilter, Filter
 
+_APPLY = re.compile(
+    r"(?:filter\((?P<filter>.*)\)/)?groupby\(\((?P<by>\w+)\),aggregate\(\$count as (?P<rows>\w+),?(?P<sums>.*)\)\)"
+)
 _SQL_TYPES = {"Edm.Int32": "INTEGER", "Edm.Int64": "INTEGER", "Edm.Boolean": "INTEGER"}
 
 
@@ -55,6 +60,7 @@ class Behaviour:
     #: Links in answers are relative, or name another host, as services behind proxies do.
     relative_links: bool = False
     foreign_links: bool = False
+    aggregates: bool = True
     tracks: bool = True
     #: Tombstones name what is gone by address (4.0) or by key (4.01).
     tombstones_by_key: bool = False
@@ -190,6 +196,8 @@ class ODataStub:
             return self._delta(one, properties, options)
         if self.behaviour.refuses_skip and "$skip" in options:
             return 501, self._error("NotImplemented", "$skip is not supported")
+        if "$apply" in options:
+            return self._aggregated(one, properties, options["$apply"])
         where, parameters = "", []
         if "$filter" in options and not self.behaviour.ignores_filter:
             found = Filter(options["$filter"], properties)
@@ -223,6 +231,26 @@ class ODataStub:
             links["deltaLink"] = self._link(one.name, {"$select": ",".join(chosen), "$deltatoken": position})
         counted = options.get("$inlinecount") == "allpages" or options.get("$count") == "true"
         return 200, self._page([self._entity(one, chosen, row) for row in rows], count if counted else None, links)
+
+    def _aggregated(self, one: StubSet, properties: Mapping[str, str], apply: str) -> tuple[int, str]:
+        if not self.behaviour.aggregates:
+            return 501, self._error("NotImplemented", "$apply is not supported")
+        found = _APPLY.fullmatch(apply)
+        if found is None:
+            raise ValueError(f"cannot read {apply!r}")
+        wanted = Filter(found["filter"], properties) if found["filter"] else None
+        where = f" WHERE {wanted.sql}" if wanted else ""
+        sums = dict(part.split(" with sum as ")[::-1] for part in found["sums"].split(",") if part)
+        chosen = [found["by"], *sums.values()]
+        groups: dict[object, list[list[Decimal]]] = {}
+        for value, *numbers in self._select(one.name, chosen, where, wanted.parameters if wanted else []):
+            groups.setdefault(value, []).append([Decimal(number or 0) for number in numbers])
+        totals = [
+            {found["by"]: value, found["rows"]: len(rows)}
+            | {name: str(sum(numbers)) for name, numbers in zip(sums, zip(*rows, strict=True), strict=True)}
+            for value, rows in groups.items()
+        ]
+        return 200, self._page(totals, None, {})
 
     def _delta(self, one: StubSet, properties: Mapping[str, str], options: dict[str, str]) -> tuple[int, str]:
         since = int(options["$deltatoken"])

@@ -9,6 +9,7 @@ from tillwatch.audit import value
 from tillwatch.audit.canonical import FieldType, Precision, Rule, Trim
 from tillwatch.audit.measures import factor
 from tillwatch.audit.shape import Shape, compile_shape
+from tillwatch.config.bind import did_you_mean
 from tillwatch.config.declared import ChainConfig
 from tillwatch.config.schema import Audit, Field, Side
 from tillwatch.errors import UsageError
@@ -60,6 +61,11 @@ def declare(spec: Audit, zone: ZoneInfo) -> Declared:
     known = {*spec.key, *(rule.name for rule in compared)}
     if spec.changed_by in spec.key:
         raise UsageError(f"audit '{spec.id}': changed_by: {spec.changed_by} is part of the key; name the change column")
+    if spec.totals_by and spec.totals_by not in known:
+        raise UsageError(
+            f"audit '{spec.id}': totals_by: {spec.totals_by} is neither in the key nor in the fields"
+            f"{did_you_mean(spec.totals_by, known)}"
+        )
     # Not a rule of its own when it is compared anyway: then it moves the row as every field does.
     version = _version({spec.changed_by} - known - {""}, zone)
     left_context = _context(expression.left - known - {spec.changed_by}, zone) + version

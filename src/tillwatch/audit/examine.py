@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
-from tillwatch.audit import compare, plan, settle
+from tillwatch.audit import compare, plan, settle, totals
 from tillwatch.audit.approach import Approach
 from tillwatch.audit.declare import Declared
 from tillwatch.audit.ledger import Forgetful, Ledger
@@ -115,8 +115,10 @@ def examine(order: Order) -> AuditReport:
             with sides.turn:
                 choice = approach.choose()
                 found.why = approach.reason
+                found.early = totals.compared(task)
                 read_at = order.clock.now()
                 _find(task, approach, choice, found)
+                found.tell_early()
             found.compared(order.clock.monotonic() - started)
             found.suspects = spill.count(Stand.PENDING)
             found.settled = settle.settle(
@@ -148,6 +150,8 @@ class _Found:
     strategy_reason: str = ""
     #: Why the strategy was chosen, as far as it was decided in both languages.
     why: Text = field(default_factory=dict)
+    #: Counts and sums of both sides before rows were read; None when they were not asked for.
+    early: totals.Compared | None = None
     #: Rows read of both sides until all suspects were known, and how long that took.
     rows_read: int = 0
     compare_seconds: float = 0.0
@@ -167,6 +171,11 @@ class _Found:
         """All suspects are known after `seconds`."""
         self.compare_seconds = seconds
         self.rows_read = sum(read.rows_read for read in self.sides.reads.values()) if self.sides else 0
+
+    def tell_early(self) -> None:
+        """What counts and sums said, beside why rows were read as they were."""
+        if self.early is not None:
+            self.strategy_reason += f"; {self.early.note}"
 
     def counts(self) -> Counts:
         unreadable = sum(read.faults.unreadable for read in self.sides.reads.values()) if self.sides else 0
@@ -258,6 +267,8 @@ def _report(order: Order, found: _Found, seconds: float) -> AuditReport:
     }
     if found.why:
         evidence["strategy_reason_zh"] = _in_chinese(found.strategy_reason, found.why)
+    if found.early is not None:
+        evidence["totals"] = found.early.document()
     if reads:
         # Whether rows can be asked for by the key as it stands in the report; a repair needs to know.
         evidence["exact_keys"] = all(read.exact_keys for read in reads.values())

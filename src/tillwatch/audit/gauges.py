@@ -19,6 +19,9 @@ def finished(metrics: Metrics, report: AuditReport, declared: Declared, config: 
     rows, seconds = report.evidence.get("rows_read"), report.evidence.get("compare_seconds")
     if isinstance(rows, int) and isinstance(seconds, float) and rows and seconds:
         metrics.set("tillwatch_audit_rows_per_second", rows / seconds, audit=report.audit)
+    totals = report.evidence.get("totals")
+    if isinstance(totals, dict) and "differing" in totals:
+        metrics.set("tillwatch_audit_totals_differing", totals["differing"], audit=report.audit)
     if report.verdict in {Verdict.CLEAN, Verdict.DRIFT}:
         conclusive(metrics, report, declared, config)
     if report.verdict in {Verdict.CLEAN, Verdict.DRIFT, Verdict.SYNC_LAG}:

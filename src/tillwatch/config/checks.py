@@ -146,6 +146,9 @@ class Audit(Strict):
     settle: Duration = timedelta(seconds=30)
     #: A field of both datasets that changes with every write, for example changed_at. It need not be compared.
     changed_by: str = ""
+    #: Before rows are read, both sides count them and sum their numbers by this field, for example by shop: an early
+    #: word on where they differ, never a proof.
+    totals_by: str = ""
     value: str = ""
     severity: Severity = Severity.WARNING
     timeout: Duration = timedelta(minutes=10)

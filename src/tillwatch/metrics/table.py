@@ -138,6 +138,7 @@ _AUDITS = (
     _own("tillwatch_sync_converge_seconds", _H, "How long rows in flight took to become equal.", "audit"),
     _own("tillwatch_audit_duration_seconds", _G, "How long the last run took.", "audit"),
     _own("tillwatch_audit_rows_per_second", _G, "Rows of both sides read a second by the last run.", "audit"),
+    _own("tillwatch_audit_totals_differing", _G, "Groups that differed in count or sum beforehand.", "audit"),
     _own("tillwatch_audit_oldest_verified_seconds", _G, "Since when some of its rows were not looked at.", "audit"),
     _own("tillwatch_audit_runs_total", _C, "Runs by verdict.", "audit", "verdict"),
     _own("tillwatch_audit_last_success_timestamp_seconds", _G, "Last run that ended clean or with drift.", "audit"),

@@ -196,3 +196,36 @@ def test_a_count_that_lies_and_a_schema_that_changes_are_no_drift(sides: ErpAndS
     report = sides.run()
     assert (report.verdict, report.differences) == (Verdict.FAILED, ())
     assert "'Note'" in report.reason
+
+
+def test_counts_and_sums_by_group_are_an_early_word_and_no_proof(sides: ErpAndShop) -> None:
+    sides.spec = audit(strategy="auto", totals_by="shop")
+    report = sides.run()
+    assert report.verdict is Verdict.CLEAN
+    assert report.evidence["totals"] == {"by": "shop", "groups": 2, "differing": 0, "examples": []}
+    sides.service.put(
+        "Stock", row("店二", "00020", "6.0000"), row("s1", "00021", "6.2500"), row("s1", "00025", "5.2500")
+    )
+    report = sides.run()
+    assert report.evidence["totals"] == {
+        "by": "shop",
+        "groups": 2,
+        "differing": 1,
+        "examples": [
+            {"group": "店二", "left": "240 rows, quantity 71701.0000", "right": "240 rows, quantity 71700.0000"}
+        ],
+    }
+    # The other shop's errors make up for each other; the rows do not.
+    assert found(report) == {("changed", "00020"), ("changed", "00021"), ("changed", "00025")}
+    assert "counts and sums of 1 of 2 groups by shop differed beforehand" in report.strategy_reason
+    assert "2 组有 1 组不一致" in str(report.evidence["strategy_reason_zh"])
+    assert 'tillwatch_audit_totals_differing{audit="stock"} 1.0' in sides.metrics.render().decode()
+
+
+def test_a_service_that_cannot_sum_is_said_and_does_no_harm(sides: ErpAndShop) -> None:
+    sides.spec = audit(strategy="auto", totals_by="shop")
+    sides.service.behaviour.aggregates = False
+    report = sides.run()
+    assert report.verdict is Verdict.CLEAN
+    assert "$apply is not supported" in str(report.evidence["totals"])
+    assert "counts and sums by shop were not compared" in report.strategy_reason

@@ -263,6 +263,7 @@ def test_audits_that_make_no_sense_are_all_named_at_once(bench: Bench) -> None:
         stock_audit(id="a", value="left"),
         stock_audit(id="b", key=("sku", "sku")),
         stock_audit(id="c", fields=loose),
+        stock_audit(id="d", totals_by="skuu"),
     )
     with pytest.raises(UsageError) as caught:
         bench.another()
@@ -270,6 +271,7 @@ def test_audits_that_make_no_sense_are_all_named_at_once(bench: Bench) -> None:
         "audit 'a': value: 'left': column 1: 'left' is not known; write left.FIELD",
         "audit 'b': key: sku stands there twice; remove one",
         "audit 'c': key: sku has a tolerance; rows are matched by equal keys",
+        "audit 'd': totals_by: skuu is neither in the key nor in the fields; did you mean 'sku'?",
     ]
 
 

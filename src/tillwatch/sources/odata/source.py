@@ -11,6 +11,7 @@ import httpx
 from tillwatch.clock import Clock
 from tillwatch.config.bind import did_you_mean
 from tillwatch.errors import SchemaMismatch
+from tillwatch.model.audit import Value
 from tillwatch.sources.base import (
     BATCH_ROWS,
     Breaker,
@@ -24,11 +25,12 @@ from tillwatch.sources.base import (
 )
 from tillwatch.sources.changes import Slices, Tracked
 from tillwatch.sources.checks import Checklist
-from tillwatch.sources.odata import tracking
+from tillwatch.sources.odata import aggregates, tracking
 from tillwatch.sources.odata.catalogue import Catalogue, Relation
 from tillwatch.sources.odata.options import ODataDataset, ODataOptions
 from tillwatch.sources.odata.reading import Reader, Request
 from tillwatch.sources.odata.session import Session
+from tillwatch.sources.totals import Total
 
 
 class ODataSource(ReadOnly):
@@ -125,6 +127,9 @@ class ODataSource(ReadOnly):
     def read_slices(self, dataset: str, fields: Sequence[str], slices: Slices) -> Reading:
         self._dataset(dataset)
         return tracking.read_slices(self._reader, lambda: self._relation(dataset), fields, slices, self._batch_rows)
+
+    def totals(self, dataset: str, by: str, sums: Sequence[str]) -> dict[Value, Total]:
+        return aggregates.totals(self._reader, self._relation(dataset), by, sums)
 
     def close(self) -> None:
         with self._lock:

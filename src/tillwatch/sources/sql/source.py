@@ -5,13 +5,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import ClassVar
 
-from sqlalchemy import Connection, inspect, select
+from sqlalchemy import Connection, func, inspect, select
 from sqlalchemy.exc import NoSuchTableError
 
 from tillwatch.clock import Clock
 from tillwatch.config.bind import did_you_mean
 from tillwatch.errors import SchemaMismatch
-from tillwatch.model.audit import Row
+from tillwatch.model.audit import Row, Value
 from tillwatch.model.proof import Mark
 from tillwatch.sources.base import (
     BATCH_ROWS,
@@ -34,6 +34,7 @@ from tillwatch.sources.sql.reading import Request, reading
 from tillwatch.sources.sql.screening import Screen
 from tillwatch.sources.sql.session import Session
 from tillwatch.sources.sql.statement import as_written
+from tillwatch.sources.totals import Total
 
 
 class SqlSource(ReadOnly):
@@ -163,6 +164,19 @@ class SqlSource(ReadOnly):
                 {name: values.canonical(cell, zone) for name, cell in zip(names, row, strict=True)}
                 for row in result.fetchmany(limit)
             ]
+
+    def totals(self, dataset: str, by: str, sums: Sequence[str]) -> dict[Value, Total]:
+        with self._database.connection() as connection:
+            relation = self._database.relation(connection, dataset, self._dataset(dataset))
+            group = relation.columns[by]
+            asked = [func.count(), *(func.sum(relation.columns[name]) for name in sums)]
+            query = select(group, *asked).select_from(relation.source).group_by(group)
+            zone = self._options.timezone
+            found = {}
+            for value, rows, *numbers in connection.execute(query):
+                summed = [values.canonical(number, zone) for number in numbers]
+                found[values.canonical(value, zone)] = Total(rows=rows, sums=tuple(summed))
+            return found
 
     def session(self, dataset: str, fields: Sequence[str]) -> Session:
         """The dataset, ready to be computed on where it lies. Raises SchemaMismatch for an unknown one."""
