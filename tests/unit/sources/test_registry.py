@@ -73,3 +73,29 @@ def test_a_host_is_there_and_has_nothing_to_read_or_write() -> None:
         host.read("stock")
     with pytest.raises(RefusedError, match="read only"):
         host.plan(OrderDocument(reference="1", lines=()))
+
+
+def test_an_odata_system_has_one_way_in_and_datasets_with_columns(tmp_path: Path) -> None:
+    def system(name: str, rest: str) -> str:
+        return f'  - {{id: {name}, source: odata, url: "http://erp/x", {rest}}}\n'
+
+    config = chain(
+        tmp_path,
+        system("a", "user: u"),
+        system("b", "user: u, password: p, token: t"),
+        system("c", "token_url: 'http://id/token', client_id: i"),
+        system("d", "datasets: {stock: {set: Stock, colums: {sku: Material}}}"),
+        '  - {id: e, source: odata, url: "http://u:p@erp/x"}\n',
+        system("f", "datasets: {stock: {set: Stock, columns: {sku: Material}, paging: link}}"),
+    )
+    told = [str(problem) for problem in registry.problems(config)]
+    assert [line.partition(": ")[0].rpartition("/")[2] for line in told] == [
+        "tillwatch.yaml:5:5",
+        "tillwatch.yaml:6:5",
+        "tillwatch.yaml:7:5",
+        "tillwatch.yaml:8:80",
+        "tillwatch.yaml:9:33",
+    ]
+    wanted = ("'user' and 'password' go together", "only one", "'client_secret' go together", "'columns'?", "without")
+    for words, line in zip(wanted, told, strict=True):
+        assert words in line
