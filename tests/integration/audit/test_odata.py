@@ -134,6 +134,7 @@ def test_a_link_the_service_forgot_is_a_run_that_reads_everything_and_says_why(p
     report = proven.run()
     assert (report.strategy, found(report)) == ("stream", {("extra", "00011")})
     assert "because the delta link is not known any more" in report.strategy_reason
+    assert "因为增量链接已失效" in str(report.evidence["strategy_reason_zh"])
     proven.service.put("Stock", row("s1", "00011"))
     report = proven.run()
     assert (report.verdict, report.strategy) == (Verdict.CLEAN, "delta")
