@@ -97,6 +97,7 @@ PHRASES: Mapping[str, str] = {
     "the service ended a delta without a link to the next one": "服务没有在增量末尾给出下一个链接",
     "what was kept is no delta link": "保留的内容不是增量链接",
     "the dataset is declared differently than when the delta link was given": "数据集的声明与给出增量链接时不同",
+    "changed rows are named by {}, which is not what they are matched by": "有变化的行以 {0} 指明，与匹配所用的键不同",
     "{}: a delta link": "{0}：增量链接",
     "{} rows changed and are not the same on both sides": "{0} 行有变化且两侧不同",
     "a change field cannot be asked for by SQL": "变更字段不能用 SQL 查询",

@@ -27,6 +27,10 @@ def changes_since(
     reader: Reader, relation: Relation, fields: Sequence[str], key: Sequence[str], token: str, *, limit: int
 ) -> Tracked:
     """Raises TrackLost."""
+    own = {kind.name for kind in relation.key}
+    if not {relation.columns[name].name for name in key} <= own:
+        # A row that got another value there would be named by the new one alone, and the old one would stay unnoticed.
+        raise TrackLost(f"changed rows are named by {', '.join(sorted(own))}, which is not what they are matched by")
     link = _link(reader, relation, fields, token)
     keys: list[Mapping[str, Value]] = []
     removed = unnamed = 0
