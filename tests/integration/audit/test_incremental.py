@@ -28,6 +28,8 @@ from tillwatch.model.audit import Verdict
 from tillwatch.store.db import Database
 
 ROWS = 3_000
+#: What looks at every row of two SQL databases: sums of hashes, or all texts where one of them has no hash.
+WHOLE = ("digest", "records")
 PAIRS = [
     ("postgresql", "sqlite"),
     ("postgresql", "mariadb"),
@@ -65,7 +67,8 @@ def sides(
 def proven(sides: TwoSides) -> TwoSides:
     """After a first run that looked at everything."""
     report = sides.run()
-    assert (report.verdict, report.strategy) == (Verdict.CLEAN, "digest")
+    assert report.verdict is Verdict.CLEAN
+    assert report.strategy in WHOLE
     assert "nothing was proven before" in report.strategy_reason
     return sides
 
@@ -156,7 +159,7 @@ def test_the_part_looked_at_longest_ago_is_read_again_until_all_was(proven: TwoS
 def test_everything_is_read_again_when_it_is_due(proven: TwoSides) -> None:
     proven.clock.jump(24 * 3600)
     report = proven.run()
-    assert report.strategy == "digest"
+    assert report.strategy in WHOLE
     assert "due again" in report.strategy_reason
     assert proven.run().strategy == "fingerprint"
 
@@ -164,7 +167,7 @@ def test_everything_is_read_again_when_it_is_due(proven: TwoSides) -> None:
 def test_an_audit_declared_otherwise_begins_anew(proven: TwoSides) -> None:
     proven.spec = audit(fields={"quantity": proven.spec.fields["quantity"]})
     report = proven.run()
-    assert report.strategy == "digest"
+    assert report.strategy in WHOLE
     assert "declared differently" in report.strategy_reason
     assert proven.run().strategy == "fingerprint"
 
@@ -229,7 +232,7 @@ def test_a_promise_makes_deltas_of_an_audit_that_cannot_tell_otherwise(proven: T
     assert proven.run().strategy == "delta"
     proven.spec = audit(strategy="delta", changed_by="note")
     report = proven.run()
-    assert report.strategy == "digest"
+    assert report.strategy in WHOLE
     assert "tells changes by 'updated_at', not by 'note'" in report.strategy_reason
 
 
