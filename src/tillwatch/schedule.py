@@ -3,6 +3,7 @@
 import enum
 import hashlib
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -14,6 +15,12 @@ from tillwatch.errors import UsageError
 #: Shorter intervals would make the monitor itself the load.
 MIN_INTERVAL = timedelta(seconds=1)
 MAX_INTERVAL = timedelta(days=7)
+
+#: How far ahead an allowed slot is looked for, and what stands for "not within that".
+HORIZON = timedelta(days=400)
+NEVER = timedelta(days=3650)
+#: An allowed slot is still answered so late when the calendar has closed in between: a worker was busy.
+GRACE = timedelta(minutes=1)
 
 # Slots are computed in whole microseconds: floats drift, and a slot that moves by one is run twice.
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -66,7 +73,27 @@ class Cron:
         return next(CronSim(self.expression, beyond, reverse=True)).astimezone(UTC)
 
 
-Schedule = Interval | Cron
+@dataclass(frozen=True, kw_only=True)
+class Sieved:
+    """The slots of another schedule that a calendar allows."""
+
+    inner: Interval | Cron
+    allows: Callable[[datetime], bool]
+    #: The first instant after a given one at which `allows` may change its mind; none is skipped.
+    next_change: Callable[[datetime], datetime]
+
+    def first_after(self, after: datetime, key: str) -> datetime:
+        """The first allowed slot strictly after `after`; NEVER from it when there is none within HORIZON."""
+        slot = self.inner.first_after(after, key)
+        while slot - after <= HORIZON:
+            if self.allows(slot):
+                return slot
+            # What is not allowed stays so until the next change: a freeze of weeks is passed over in a few steps.
+            slot = self.inner.first_after(self.next_change(slot) - _MICROSECOND, key)
+        return after + NEVER
+
+
+Schedule = Interval | Cron | Sieved
 
 
 def parse_schedule(text: str, zone: ZoneInfo) -> Schedule:
@@ -93,6 +120,8 @@ class DueReason(enum.StrEnum):
     ON_TIME = "on_time"
     #: One or more slots passed while we were down or busy; they are made up for by one run, never by a burst.
     MISFIRE = "misfire"
+    #: A slot passed while nobody looked, and now is a time the calendar does not allow.
+    OUTSIDE = "outside"
     #: The wall clock went back behind the last run: waiting for the old slot would be blindness.
     CLOCK_WENT_BACK = "clock_went_back"
 
@@ -117,6 +146,8 @@ def next_due(schedule: Schedule, key: str, last: datetime | None, now: datetime)
     slot = schedule.first_after(last, key)
     if slot > now:
         return Due(run=False, at=slot, reason=DueReason.NOT_YET)
+    if isinstance(schedule, Sieved) and now - slot > GRACE and not schedule.allows(now):
+        return Due(run=False, at=schedule.first_after(now, key), reason=DueReason.OUTSIDE)
     following = schedule.first_after(slot, key)
     if following > now:
         return Due(run=True, at=slot, reason=DueReason.ON_TIME)

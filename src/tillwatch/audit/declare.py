@@ -1,18 +1,24 @@
 """From an audit as written to an audit ready to run: rules, columns to read and a parsed value expression."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 from tillwatch.audit import value
 from tillwatch.audit.canonical import FieldType, Precision, Rule, Trim
+from tillwatch.audit.currencies import currencies_of
 from tillwatch.audit.measures import factor
 from tillwatch.audit.shape import Shape, compile_shape
+from tillwatch.audit.timetable import timetable
 from tillwatch.config.bind import did_you_mean
 from tillwatch.config.declared import ChainConfig
 from tillwatch.config.schema import Audit, Field, Side
 from tillwatch.errors import UsageError
+
+#: How the currency of an amount is compared: as a code.
+_CURRENCY = Field(type="code", empty_is_null=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,12 +40,15 @@ class Declared:
     left_shape: Shape
     right_shape: Shape
     zone: ZoneInfo
+    #: Compared fields that hold the currency of an amount.
+    currencies: tuple[str, ...] = ()
 
     @property
     def shaped(self) -> bool:
         """Whether a side is compared as something else than its own rows."""
         return any(
-            shape.conditions or shape.functions or shape.factors for shape in (self.left_shape, self.right_shape)
+            shape.conditions or shape.functions or shape.factors or shape.constants
+            for shape in (self.left_shape, self.right_shape)
         )
 
     @property
@@ -53,11 +62,14 @@ def declare(spec: Audit, zone: ZoneInfo) -> Declared:
         raise UsageError(f"audit '{spec.id}': key: {', '.join(sorted(repeated))} stands there twice; remove one")
     if loose := [name for name in spec.key if name in spec.fields and spec.fields[name].tolerance]:
         raise UsageError(f"audit '{spec.id}': key: {', '.join(loose)} has a tolerance; rows are matched by equal keys")
-    compared = tuple(_rule(name, field, zone) for name, field in spec.fields.items() if name not in spec.key)
     try:
         expression = value.parse(spec.value)
+        currencies = currencies_of(spec)
     except UsageError as error:
         raise UsageError(f"audit '{spec.id}': {error}") from error
+    amounts = {name: _scaled(field, currencies.scales.get(name)) for name, field in spec.fields.items()}
+    fields = amounts | {name: _CURRENCY for name in currencies.fields if name not in amounts}
+    compared = tuple(_rule(name, field, zone) for name, field in fields.items() if name not in spec.key)
     known = {*spec.key, *(rule.name for rule in compared)}
     if spec.changed_by in spec.key:
         raise UsageError(f"audit '{spec.id}': changed_by: {spec.changed_by} is part of the key; name the change column")
@@ -69,9 +81,10 @@ def declare(spec: Audit, zone: ZoneInfo) -> Declared:
     # Not a rule of its own when it is compared anyway: then it moves the row as every field does.
     version = _version({spec.changed_by} - known - {""}, zone)
     left_context = _context(expression.left - known - {spec.changed_by}, zone) + version
+    left_context += _category({spec.category} - known - {rule.name for rule in left_context} - {""}, zone)
     right_context = _context(expression.right - known - {spec.changed_by}, zone) + version
     shapes = [
-        _shape(spec, name, side, (*compared, *context), zone)
+        _shape(spec, name, side, (*compared, *context), zone, currencies.constants[name])
         for name, side, context in (("left", spec.left, left_context), ("right", spec.right, right_context))
     ]
     return Declared(
@@ -85,7 +98,12 @@ def declare(spec: Audit, zone: ZoneInfo) -> Declared:
         right_shape=shapes[1],
         version=spec.changed_by or None,
         zone=zone,
+        currencies=currencies.fields,
     )
+
+
+def _scaled(field: Field, scale: int | None) -> Field:
+    return field if scale is None else field.model_copy(update={"scale": scale})
 
 
 def declare_all(config: ChainConfig) -> dict[str, Declared]:
@@ -95,6 +113,7 @@ def declare_all(config: ChainConfig) -> dict[str, Declared]:
     for spec in config.audits:
         try:
             declared[spec.id] = declare(spec, config.chain.timezone)
+            timetable(spec, config)
         except UsageError as error:
             faults.append(str(error))
     if faults:
@@ -127,24 +146,26 @@ def _rule(name: str, field: Field, zone: ZoneInfo) -> Rule:
     )
 
 
-def _shape(spec: Audit, name: str, side: Side, rules: tuple[Rule, ...], zone: ZoneInfo) -> Shape:
+def _shape(
+    spec: Audit, name: str, side: Side, rules: tuple[Rule, ...], zone: ZoneInfo, constants: Mapping[str, str]
+) -> Shape:
     """Raises UsageError for what cannot go with a side that is not compared row by row."""
     try:
         shape = compile_shape(side, name=name, key=spec.key, rules=rules, zone=zone)
     except UsageError as error:
         raise UsageError(f"audit '{spec.id}': {error}") from error
-    shape = replace(shape, factors=_factors(spec, name, side, rules))
-    if not side.where and not side.aggregate and not shape.factors:
+    shape = replace(shape, factors=_factors(spec, name, side, rules), constants=constants)
+    if not side.where and not side.aggregate and not shape.factors and not constants:
         return shape
     if spec.repair is not None:
         raise UsageError(
             f"audit '{spec.id}': repair: needs single rows as they are; remove it, or {name}.where, "
-            f"{name}.aggregate and {name}.units"
+            f"{name}.aggregate, {name}.units and its currency"
         )
     if spec.strategy not in ("auto", "stream"):
         raise UsageError(
             f"audit '{spec.id}': strategy: {spec.strategy} compares rows as they are; with {name}.where, "
-            f"{name}.aggregate or {name}.units rows are streamed"
+            f"{name}.aggregate, {name}.units or a currency that only one side's rows hold, rows are streamed"
         )
     if spec.changed_by and side.aggregate:
         raise UsageError(f"audit '{spec.id}': changed_by: rows put together have no change column; remove it")
@@ -179,6 +200,11 @@ def _unit(spec: Audit, at: str, of: str, to: str) -> Decimal:
 
 def _context(names: frozenset[str], zone: ZoneInfo) -> tuple[Rule, ...]:
     return tuple(Rule(name=name, type=FieldType.DECIMAL, zone=zone) for name in sorted(names))
+
+
+def _category(names: set[str], zone: ZoneInfo) -> tuple[Rule, ...]:
+    """The category as it is written; of an extra row nobody knows it, unless it is compared as well."""
+    return tuple(Rule(name=name, type=FieldType.TEXT, trim=Trim.BOTH, zone=zone) for name in names)
 
 
 def _version(names: set[str], zone: ZoneInfo) -> tuple[Rule, ...]:

@@ -8,6 +8,7 @@ from decimal import Decimal
 
 from tillwatch.audit import compare, plan, settle, totals
 from tillwatch.audit.approach import Approach
+from tillwatch.audit.categories import Categories
 from tillwatch.audit.declare import Declared
 from tillwatch.audit.ledger import Forgetful, Ledger
 from tillwatch.audit.ranges import Scale
@@ -17,11 +18,13 @@ from tillwatch.audit.sentences import chinese
 from tillwatch.audit.spill import Pair, Spill, Stand
 from tillwatch.audit.suspects import percentile
 from tillwatch.audit.systematic import hint
+from tillwatch.audit.thresholds import judged
 from tillwatch.audit.tiers import Impossible
 from tillwatch.audit.turns import SHARED
 from tillwatch.audit.value import EXACT
 from tillwatch.audit.verdict import Counts, decide, proves
 from tillwatch.clock import Clock
+from tillwatch.config.schema import Audit
 from tillwatch.errors import Cause, TillwatchError
 from tillwatch.model.audit import AuditReport, Difference, DifferenceKind, SideReport, Verdict
 from tillwatch.model.proof import Proof
@@ -87,7 +90,7 @@ def examine(order: Order) -> AuditReport:
         stop=order.stop,
         alive=lambda: order.alive(progress),
     )
-    found = _Found()
+    found = _Found(categories=Categories(name=spec.category))
     try:
         left, right = order.open(spec.left.system), order.open(spec.right.system)
         with Spill() as spill:
@@ -128,6 +131,7 @@ def examine(order: Order) -> AuditReport:
                 order.converged(lag)
             _collect(task, found)
             found.verdict, found.reason = decide(found.counts())
+            found.judge(spec)
             if proves(found.verdict, found.counts()):
                 order.keep(approach.proof(found.strategy))
     except Impossible:
@@ -145,6 +149,7 @@ def examine(order: Order) -> AuditReport:
 class _Found:
     """What a run has found so far; complete when it ends, also when it ends early."""
 
+    categories: Categories
     sides: Sides | None = None
     strategy: str = ""
     strategy_reason: str = ""
@@ -158,6 +163,8 @@ class _Found:
     suspects: int = 0
     settled: settle.Outcome = field(default_factory=settle.Outcome)
     by_kind: dict[DifferenceKind, int] = field(default_factory=lambda: dict.fromkeys(DifferenceKind, 0))
+    #: Changed rows whose amounts stand in different currencies.
+    other_currency: int = 0
     cleared: int = 0
     unsettled: int = 0
     unsettled_keys: list[Mapping[str, str]] = field(default_factory=list)
@@ -165,6 +172,8 @@ class _Found:
     differences: list[Difference] = field(default_factory=list)
     verdict: Verdict = Verdict.FAILED
     reason: str = ""
+    #: What the report keeps of the audit's thresholds.
+    thresholds: Mapping[str, object] = field(default_factory=dict)
     cause: Cause = Cause.NONE
 
     def compared(self, seconds: float) -> None:
@@ -176,6 +185,15 @@ class _Found:
         """What counts and sums said, beside why rows were read as they were."""
         if self.early is not None:
             self.strategy_reason += f"; {self.early.note}"
+
+    def judge(self, spec: Audit) -> None:
+        """Add to the reason what the declaration makes of the differences."""
+        if self.other_currency:
+            self.reason += f"; {self.other_currency} rows stand in another currency"
+        # The price of a row whose sides stand in two currencies is a number without a unit.
+        priced = not self.other_currency
+        self.thresholds, said = judged(spec.thresholds, self.counts(), self.value_at_risk, priced=priced)
+        self.reason += f"; {said}" if said else ""
 
     def counts(self) -> Counts:
         unreadable = sum(read.faults.unreadable for read in self.sides.reads.values()) if self.sides else 0
@@ -207,12 +225,14 @@ def cause_of(error: BaseException | None) -> Cause:
 
 def _collect(task: compare.Task, found: _Found) -> None:
     """Turn confirmed suspects into differences: count and price all, keep the first MAX_DIFFERENCES_KEPT."""
-    differ = compare.Difference(task.declared.fields)
+    differ, currencies = compare.Difference(task.declared.fields), frozenset(task.declared.currencies)
     for number, pair in enumerate(task.spill.suspects(Stand.CONFIRMED)):
         if number % compare.ROWS_PER_LOOK == 0:
             task.gate.check("collecting the differences")
         difference = describe(task.declared, pair, differ.fields(pair) or ())
         found.by_kind[difference.kind] += 1
+        found.categories.add(difference)
+        found.other_currency += not currencies.isdisjoint(difference.fields)
         found.value_at_risk = EXACT.add(found.value_at_risk, difference.value_at_risk)
         if len(found.differences) < MAX_DIFFERENCES_KEPT:
             found.differences.append(difference)
@@ -277,6 +297,7 @@ def _report(order: Order, found: _Found, seconds: float) -> AuditReport:
     alike = len(found.differences) == counts.differences
     if alike and (said := hint(found.differences, order.declared.fields)):
         evidence["systematic"] = dict(said)
+    evidence |= _declared(order.declared, found)
     if found.cause:
         evidence["cause"] = str(found.cause)
     if found.unsettled_keys:
@@ -316,6 +337,20 @@ def _in_chinese(reason: str, why: Text) -> str:
         return chinese(reason)
     rest = reason.removeprefix(why["en"]).removeprefix("; ")
     return f"{why['zh']}；{chinese(rest)}" if rest else why["zh"]
+
+
+def _declared(declared: Declared, found: _Found) -> dict[str, object]:
+    """What the audit says of itself, and what that makes of the differences."""
+    evidence: dict[str, object] = {}
+    if found.thresholds:
+        evidence["thresholds"] = dict(found.thresholds)
+    if grouped := found.categories.document():
+        evidence["by_category"] = grouped
+    if found.other_currency:
+        evidence["other_currency"] = {"rows": found.other_currency, "fields": list(declared.currencies)}
+    if declared.spec.owner:
+        evidence["owner"] = declared.spec.owner
+    return evidence
 
 
 def _settled(declared: Declared, settled: settle.Outcome) -> dict[str, object]:

@@ -9,8 +9,9 @@ import html
 import io
 import re
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import BinaryIO, cast
 from zoneinfo import ZoneInfo
@@ -22,10 +23,10 @@ from tillwatch.audit.verdict import money
 from tillwatch.config.bind import did_you_mean
 from tillwatch.config.declared import ChainConfig
 from tillwatch.errors import UsageError
-from tillwatch.model.audit import AuditReport, Difference
+from tillwatch.model.audit import AuditReport, Difference, SignOff
 from tillwatch.model.text import language_of, pick
 from tillwatch.store import audits as records
-from tillwatch.store import differences
+from tillwatch.store import differences, signoffs
 from tillwatch.store.db import Database
 
 #: An Excel cell holds no more; what is cut ends in an ellipsis.
@@ -47,6 +48,9 @@ _ENGLISH: Words = {
     "none": "no such row", "null": "(no value)", "clean": "clean", "drift": "drift", "inconclusive": "inconclusive",
     "failed": "failed", "sync_lag": "sync lag", "first_seen": "first seen",
     "systematic": "in common",
+    "owner": "owner", "thresholds": "thresholds", "within": "within: reported, no alert", "beyond": "beyond",
+    "other_currency": "another currency", "age": "age in days", "signed": "signed off",
+    "rows_limit": "rows at most", "value_limit": "value at risk at most",
 }  # fmt: skip
 _CHINESE: Words = {
     "kind": "差异", "left": "左侧", "right": "右侧", "fields": "不一致的字段", "value": "涉及金额", "missing": "缺失",
@@ -55,6 +59,9 @@ _CHINESE: Words = {
     "仍在变动", "title": "对账报告", "none": "无此行", "null": "（空）", "clean": "一致", "drift": "有差异",
     "inconclusive": "无法得出结论", "failed": "失败", "sync_lag": "同步延迟", "first_seen": "首次发现",
     "systematic": "共同点",
+    "owner": "负责人", "thresholds": "允许范围", "within": "范围内：仅报告，不告警", "beyond": "超出",
+    "other_currency": "币种不同", "age": "持续天数", "signed": "签核",
+    "rows_limit": "行数上限", "value_limit": "涉及金额上限",
 }  # fmt: skip
 
 
@@ -82,6 +89,7 @@ class Sheet:
             self.words["fields"],
             self.words["value"],
             self.words["first_seen"],
+            self.words["age"],
         ]
 
     def cells(self, row: Difference) -> list[str]:
@@ -91,14 +99,32 @@ class Sheet:
             self.words[row.kind.value],
             *key,
             *values,
-            ", ".join(row.fields),
+            self.differing(row),
             money(row.value_at_risk),
             self.since(row),
+            self.age(row),
         ]
 
+    def differing(self, row: Difference) -> str:
+        """The fields that differ; another currency is said in words, because the amounts beside it may look alike."""
+        marked = self.report.evidence.get("other_currency")
+        currencies = marked["fields"] if isinstance(marked, Mapping) else ()
+        return ", ".join(
+            f"{name} ({self.words['other_currency']})" if name in currencies else name for name in row.fields
+        )
+
     def since(self, row: Difference) -> str:
-        seen = row.first_seen
-        return "" if seen is None else seen.astimezone(self.zone).isoformat(sep=" ", timespec="seconds")
+        return "" if row.first_seen is None else _local(row.first_seen, self.zone)
+
+    def age(self, row: Difference) -> str:
+        """For how many days the key had differed when the run began, to a tenth."""
+        if row.first_seen is None:
+            return ""
+        return f"{max(timedelta(0), self.report.started_at - row.first_seen) / timedelta(days=1):.1f}"
+
+
+def _local(instant: datetime, zone: ZoneInfo) -> str:
+    return instant.astimezone(zone).isoformat(sep=" ", timespec="seconds")
 
 
 def _cell(side: Mapping[str, str | None] | None, field: str) -> str:
@@ -126,10 +152,13 @@ def write(
         raise UsageError(f"unknown format '{format}'{did_you_mean(format, FORMATS, what='formats')}")
     with database.read() as connection:
         report = records.report(connection, run, limit=0)
-    FORMATS[format](_sheet(database, report, config, language_of(language)), out)
+        signed = signoffs.of_runs(connection, [run]).get(run, [])
+    FORMATS[format](_sheet(database, report, signed, config, language_of(language)), out)
 
 
-def _sheet(database: Database, report: AuditReport, config: ChainConfig, language: str) -> Sheet:
+def _sheet(
+    database: Database, report: AuditReport, signed: Sequence[SignOff], config: ChainConfig, language: str
+) -> Sheet:
     words = _CHINESE if language == "zh" else _ENGLISH
     key: dict[str, None] = {}
     fields: dict[str, None] = {}
@@ -141,19 +170,21 @@ def _sheet(database: Database, report: AuditReport, config: ChainConfig, languag
     names = {spec.id: {str(key): text for key, text in spec.name.items()} for spec in config.audits}
     name = pick(names.get(report.audit, {}), language, report.audit)
     found = report.missing + report.extra + report.changed
-    started = report.started_at.astimezone(config.chain.timezone).isoformat(sep=" ", timespec="seconds")
+    zone = config.chain.timezone
     facts: tuple[tuple[str, str], ...] = (
         (words["audit"], report.audit),
         (words["run"], str(report.run)),
         (words["verdict"], words[report.verdict.value]),
         (words["reason"], reason(report.reason, language)),
-        (words["started_at"], started),
+        (words["started_at"], _local(report.started_at, zone)),
         (f"{words['rows']} ({words['left']})", f"{report.left.rows} · {report.left.system}.{report.left.dataset}"),
         (f"{words['rows']} ({words['right']})", f"{report.right.rows} · {report.right.system}.{report.right.dataset}"),
         (words["difference_count"], str(found)),
         (words["kept"], str(kept)),
         (words["unsettled"], str(report.unsettled)),
         (words["value"], f"{money(report.value_at_risk)} {config.chain.currency}"),
+        *_declared_facts(report, words, config.chain.currency),
+        *((words["signed"], f"{one.actor} · {_local(one.at, zone)} · {one.reason}") for one in signed),
     )
     systematic = report.evidence.get("systematic")
     if isinstance(systematic, dict):
@@ -167,8 +198,22 @@ def _sheet(database: Database, report: AuditReport, config: ChainConfig, languag
         rows=_rows(database, report.run),
         words=words,
         language=language,
-        zone=config.chain.timezone,
+        zone=zone,
     )
+
+
+def _declared_facts(report: AuditReport, words: Words, currency: str) -> Iterator[tuple[str, str]]:
+    """What the audit said of itself when it ran: who answers for the data, and how much drift it lives with."""
+    if owner := report.evidence.get("owner"):
+        yield words["owner"], str(owner)
+    limits = report.evidence.get("thresholds")
+    if isinstance(limits, Mapping):
+        said = [words["within" if report.tolerated else "beyond"]]
+        if limits["rows"] is not None:
+            said.append(f"{words['rows_limit']} {limits['rows']}")
+        if limits["value"] is not None:
+            said.append(f"{words['value_limit']} {limits['value']} {currency}")
+        yield words["thresholds"], " · ".join(said)
 
 
 def _rows(database: Database, run: int) -> Iterator[Difference]:
@@ -277,7 +322,7 @@ def _html_row(sheet: Sheet, row: Difference) -> str:
     for field in sheet.fields:
         for side in (row.left, row.right):
             cells.append(_html_cell(sheet, side, field, differs=field in row.fields))
-    cells += [html.escape(", ".join(row.fields)), money(row.value_at_risk), sheet.since(row)]
+    cells += [html.escape(sheet.differing(row)), money(row.value_at_risk), sheet.since(row), sheet.age(row)]
     return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>\n"
 
 

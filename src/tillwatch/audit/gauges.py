@@ -4,11 +4,11 @@ from datetime import datetime, timedelta
 
 from tillwatch.audit.declare import Declared
 from tillwatch.audit.settle import MAX_WAIT_WINDOWS
+from tillwatch.audit.timetable import timetable
 from tillwatch.audit.verdict import site_of
 from tillwatch.config.declared import ChainConfig
 from tillwatch.metrics import Metrics
 from tillwatch.model.audit import AuditReport, DifferenceKind, Verdict
-from tillwatch.schedule import parse_schedule
 
 
 def finished(metrics: Metrics, report: AuditReport, declared: Declared, config: ChainConfig, now: datetime) -> None:
@@ -25,7 +25,7 @@ def finished(metrics: Metrics, report: AuditReport, declared: Declared, config: 
     if report.verdict in {Verdict.CLEAN, Verdict.DRIFT}:
         conclusive(metrics, report, declared, config)
     if report.verdict in {Verdict.CLEAN, Verdict.DRIFT, Verdict.SYNC_LAG}:
-        expected(metrics, declared, report, now)
+        expected(metrics, declared, config, report, now)
 
 
 def settling(metrics: Metrics, report: AuditReport, declared: Declared, config: ChainConfig) -> None:
@@ -60,11 +60,13 @@ def conclusive(metrics: Metrics, report: AuditReport, declared: Declared, config
     metrics.set("tillwatch_audit_last_success_timestamp_seconds", ended, audit=spec.id)
 
 
-def expected(metrics: Metrics, declared: Declared, last: AuditReport | None, now: datetime) -> None:
+def expected(
+    metrics: Metrics, declared: Declared, config: ChainConfig, last: AuditReport | None, now: datetime
+) -> None:
     """When the next verdict is due at the latest: the next scheduled run may use its whole time. Past that, the audit
     is overdue, whatever the reason."""
     spec = declared.spec
-    schedule = parse_schedule(spec.schedule, declared.zone)
+    schedule = timetable(spec, config)
     since = now if last is None else last.started_at
     due = schedule.first_after(since, spec.id)
     interval = schedule.first_after(due, spec.id) - due

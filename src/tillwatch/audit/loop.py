@@ -57,9 +57,18 @@ class Runner(Protocol):
 class AuditLoop:
     """The schedule of all audits of a chain. `step` is one look; `run` looks until told to stop."""
 
-    def __init__(self, runner: Runner, *, clock: Clock, metrics: Metrics, name: str = LOOP) -> None:
-        """`name` is the value of the metrics' label `loop`."""
+    def __init__(
+        self,
+        runner: Runner,
+        *,
+        clock: Clock,
+        metrics: Metrics,
+        name: str = LOOP,
+        timetables: Mapping[str, Schedule] | None = None,
+    ) -> None:
+        """`name` is the value of the metrics' label `loop`; `timetables` are those that are more than a schedule."""
         self._runner = runner
+        self._timetables = timetables or {}
         self._clock = clock
         self._metrics = metrics
         self._name = name
@@ -128,13 +137,11 @@ class AuditLoop:
         for audit, declared in self._runner.declared.items():
             if audit in self._running:
                 continue
-            due = next_due(self._schedule(declared), audit, self._last[audit], now)
+            schedule = self._timetables.get(audit) or parse_schedule(declared.spec.schedule, declared.zone)
+            due = next_due(schedule, audit, self._last[audit], now)
             if due.run:
                 found.append((due, audit))
         return found
-
-    def _schedule(self, declared: Scheduled) -> Schedule:
-        return parse_schedule(declared.spec.schedule, declared.zone)
 
     def _start(self, audit: str, slot: datetime | None) -> None:
         self._running[audit] = self._pool.submit(self._runner.run_slot, audit, slot)

@@ -31,6 +31,8 @@ _WORDS = {
         "now_drift": "Newest run ({at}): {n} rows differ ({missing} missing, {extra} extra, {changed} changed), "
         "{value} {currency} at risk.",
         "now_none": "Newest run ({at}): no answer. {reason}",
+        "tolerated": "That is within the thresholds of this audit.",
+        "owner": "Owner: {owner}",
         "oldest": "Longest known: {keys}",
         "link": "All rows: {url}",
     },
@@ -42,6 +44,8 @@ _WORDS = {
         "now_drift": "最近一次（{at}）：{n} 行有差异（缺失 {missing}，多余 {extra}，不一致 {changed}），"
         "涉及金额 {value} {currency}。",
         "now_none": "最近一次（{at}）：没有结论。{reason}",
+        "tolerated": "在本项对账的允许范围内。",
+        "owner": "负责人：{owner}",
         "oldest": "存在最久的差异：{keys}",
         "link": "全部明细：{url}",
     },
@@ -130,10 +134,14 @@ def worded(
         lines.append(
             words["now_drift"].format(at=at(newest.started_at), n=total, value=value, currency=currency, **facts)
         )
+        if newest.tolerated:
+            lines.append(words["tolerated"])
         if oldest:
             keys = "; ".join(f"{key} ({at(seen)})" for key, seen in oldest.items())
             lines.append(words["oldest"].format(keys=keys))
     else:
         lines.append(words["now_none"].format(at=at(newest.started_at), reason=newest.reason))
+    if audit.owner:
+        lines.append(words["owner"].format(owner=audit.owner))
     lines.append(words["link"].format(url=f"{config.listen.base_url}/audits/runs/{newest.run}"))
     return "\n".join(lines)

@@ -18,6 +18,7 @@ from tillwatch.audit.loop import LOOP, AuditLoop
 from tillwatch.audit.ranges import Scale
 from tillwatch.audit.reading import Leftovers, Progress
 from tillwatch.audit.tiers import Impossible
+from tillwatch.audit.timetable import timetables
 from tillwatch.clock import Clock
 from tillwatch.config.bind import did_you_mean
 from tillwatch.config.declared import ChainConfig
@@ -120,7 +121,7 @@ class AuditRunner:
 
     def loop(self, stop: threading.Event) -> None:
         """Run audits by their schedules until `stop` is set."""
-        AuditLoop(self, clock=self._clock, metrics=self._metrics).run(stop)
+        AuditLoop(self, clock=self._clock, metrics=self._metrics, timetables=timetables(self._config)).run(stop)
 
     def run_slot(self, audit_id: str, slot: datetime | None) -> AuditReport | None:
         """Run for a scheduled instant (None: again, after a crash); None when another process has that instant."""
@@ -169,7 +170,7 @@ class AuditRunner:
         for audit, declared in self._declared.items():
             if audit in known:
                 gauges.conclusive(self._metrics, known[audit], declared, self._config)
-            gauges.expected(self._metrics, declared, answered.get(audit), now)
+            gauges.expected(self._metrics, declared, self._config, answered.get(audit), now)
         return slots
 
     def _find(self, audit_id: str) -> Declared:

@@ -32,6 +32,8 @@ class Shape:
     functions: Mapping[str, str]
     #: Field: what its numbers are multiplied by, because this side counts in another unit.
     factors: Mapping[str, Decimal] = dataclasses.field(default_factory=dict)
+    #: Fields this side's rows do not have, with the value that holds for all of them.
+    constants: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -92,9 +92,11 @@ def alerts(report: AuditReport, spec: Audit, config: ChainConfig, *, in_vain: in
     | failed       | –         | –                             | firing, see below |
 
     Drift and SyncLag are resolved by a clean run only: while a row is wrong or still on its way, nobody knows that the
-    sync keeps up. AuditInconclusive says that nothing is known; a run that gave an answer ends it, whatever the answer.
-    It is raised once `in_vain`, the number of runs in a row without an answer (this one included), reaches the audit's
-    `fail_after`: when the ERP is down its own probes say so first.
+    sync keeps up. Drift within the audit's thresholds raises no Drift and, when nothing is left undecided, ends one:
+    else an audit that lives with a few rows could never close its incident. AuditInconclusive says that nothing is
+    known; a run that gave an answer ends it, whatever the answer. It is raised once `in_vain`, the number of runs in a
+    row without an answer (this one included), reaches the audit's `fail_after`: when the ERP is down its own probes say
+    so first.
     """
     ended = report.started_at + timedelta(seconds=report.seconds)
     severities = {DRIFT: spec.severity, SYNC_LAG: Severity.WARNING, INCONCLUSIVE: Severity.WARNING}
@@ -105,6 +107,9 @@ def alerts(report: AuditReport, spec: Audit, config: ChainConfig, *, in_vain: in
             resolved = {DRIFT, SYNC_LAG, INCONCLUSIVE}
         case Verdict.DRIFT:
             firing, resolved = {DRIFT, *([SYNC_LAG] if report.late else [])}, {INCONCLUSIVE}
+            if report.tolerated:
+                firing -= {DRIFT}
+                resolved |= {DRIFT} if _is_decided(report) else set()
         case Verdict.SYNC_LAG:
             firing, resolved = {SYNC_LAG}, {INCONCLUSIVE}
         case Verdict.INCONCLUSIVE | Verdict.FAILED:
@@ -114,6 +119,12 @@ def alerts(report: AuditReport, spec: Audit, config: ChainConfig, *, in_vain: in
         for name, severity in severities.items()
         if name in firing | resolved
     )
+
+
+def _is_decided(report: AuditReport) -> bool:
+    """Whether every row is known to be equal or to differ."""
+    unreadable = any(f"unreadable_{side}" in report.evidence for side in ("left", "right"))
+    return not (report.unsettled or report.late or unreadable)
 
 
 def _alert(
@@ -130,6 +141,8 @@ def _alert(
         labels["interface"] = spec.interface
     if site := site_of(spec, config):
         labels["site"] = site
+    if spec.owner:
+        labels["owner"] = spec.owner
     return Alert(
         labels=labels,
         annotations=_annotations(name, report, spec, config),
@@ -173,11 +186,15 @@ def _annotations(name: str, report: AuditReport, spec: Audit, config: ChainConfi
     if name == DRIFT or report.verdict is Verdict.DRIFT:
         detail = f"{report.missing} missing, {report.extra} extra, {report.changed} changed"
         detail_zh = f"缺失 {report.missing}，多余 {report.extra}，不一致 {report.changed}"
+        tolerated, tolerated_zh = ("; within thresholds", "；在允许范围内") if report.tolerated else ("", "")
+        if isinstance(other := report.evidence.get("other_currency"), Mapping):
+            detail += f"; {other['rows']} in another currency"
+            detail_zh += f"；其中 {other['rows']} 行币种不同"
         return {
             "summary": f"{english}: {rows} rows differ between {report.left.system} and {report.right.system} "
-            f"({detail}), {worth} at risk",
+            f"({detail}), {worth} at risk{tolerated}",
             "summary_zh": f"{chinese}：{report.left.system} 与 {report.right.system} 有 {rows} 行差异"
-            f"（{detail_zh}），涉及金额 {worth}",
+            f"（{detail_zh}），涉及金额 {worth}{tolerated_zh}",
             "cause": str(Cause.DATA),
         }
     state, state_zh = ("failed", "失败") if report.verdict is Verdict.FAILED else ("was inconclusive", "无法得出结论")
@@ -209,6 +226,7 @@ def evidence(report: AuditReport) -> dict[str, object]:
         "unsettled": report.unsettled,
         "late": report.late,
         "value_at_risk": money(report.value_at_risk),
+        "within_thresholds": report.tolerated,
         "differences": [difference_document(row) for row in report.differences[:MAX_DIFFERENCES_IN_EVIDENCE]],
     }
 
@@ -240,6 +258,8 @@ def document(report: AuditReport) -> dict[str, object]:
         "unsettled": report.unsettled,
         "late": report.late,
         "value_at_risk": money(report.value_at_risk),
+        "within_thresholds": report.tolerated,
+        "owner": report.evidence.get("owner", ""),
         "differences": [difference_document(row) for row in report.differences],
         "strategy": report.strategy,
         "strategy_reason": report.strategy_reason,

@@ -4,6 +4,7 @@ import getpass
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Annotated
 
 import typer
@@ -15,6 +16,7 @@ from tillwatch.audit import export as exports
 from tillwatch.audit.reading import Progress
 from tillwatch.audit.sentences import reason
 from tillwatch.audit.tiers import Tier
+from tillwatch.audit.timetable import next_instant
 from tillwatch.audit.verdict import document, money
 from tillwatch.cli import files
 from tillwatch.cli.context import ExitCode, config, emit, language, local_time, opened, say, table
@@ -57,9 +59,13 @@ def list_audits(
             last = {
                 spec.id: next(iter(records.runs(connection, audit=spec.id, limit=1)), None) for spec in chain.audits
             }
-    rows = [_row(ctx, chain, spec, last[spec.id]) for spec in chain.audits]
-    columns = ("AUDIT", "NAME", "LEFT", "RIGHT", "SCHEDULE", "RUN", "VERDICT", "DIFFERENCES", "AT RISK", "STARTED")
-    emit(ctx, [_listed(spec, last[spec.id]) for spec in chain.audits], table(columns, rows))
+        now = application.clock.now()
+    due = {spec.id: next_instant(spec, chain, now) for spec in chain.audits}
+    rows = [_row(ctx, chain, spec, last[spec.id], due[spec.id]) for spec in chain.audits]
+    columns = (
+        "AUDIT", "NAME", "LEFT", "RIGHT", "SCHEDULE", "NEXT", "RUN", "VERDICT", "DIFFERENCES", "AT RISK", "STARTED",
+    )  # fmt: skip
+    emit(ctx, [_listed(spec, last[spec.id], due[spec.id]) for spec in chain.audits], table(columns, rows))
 
 
 @app.command("run")
@@ -139,7 +145,7 @@ def _watched(audit: str) -> Iterator[Callable[[Progress], None]]:
         yield lambda rows: bar.update(task, description=f"{audit}: {rows.left:,} / {rows.right:,} rows")
 
 
-def _listed(spec: Audit, last: AuditRun | None) -> dict[str, object]:
+def _listed(spec: Audit, last: AuditRun | None, due: datetime | None) -> dict[str, object]:
     """One element of `audit list --json`."""
     report = last.report if last else None
     return {
@@ -149,11 +155,15 @@ def _listed(spec: Audit, last: AuditRun | None) -> dict[str, object]:
         "left": {"system": spec.left.system, "dataset": spec.left.dataset},
         "right": {"system": spec.right.system, "dataset": spec.right.dataset},
         "schedule": spec.schedule,
+        "when": spec.when.model_dump(mode="json") if spec.when else None,
+        "next_at": due,
         "severity": spec.severity,
+        "owner": spec.owner,
         "run": last.run if last else None,
         "state": last.state if last else "",
         "verdict": report.verdict if report else "",
         "reason": report.reason if report else "",
+        "within_thresholds": report.tolerated if report else False,
         "differences": _found(report) if report else 0,
         "value_at_risk": money(report.value_at_risk) if report else "0.00",
         "started_at": last.started_at if last else None,
@@ -180,7 +190,9 @@ def _expanded_row(spec: Audit) -> tuple[object, ...]:
     return (spec.id, spec.preset or "", ", ".join(spec.key), ", ".join(fields), spec.value, spec.severity)
 
 
-def _row(ctx: typer.Context, chain: ChainConfig, spec: Audit, last: AuditRun | None) -> tuple[object, ...]:
+def _row(
+    ctx: typer.Context, chain: ChainConfig, spec: Audit, last: AuditRun | None, due: datetime | None
+) -> tuple[object, ...]:
     report = last.report if last else None
     return (
         spec.id,
@@ -188,12 +200,17 @@ def _row(ctx: typer.Context, chain: ChainConfig, spec: Audit, last: AuditRun | N
         f"{spec.left.system}.{spec.left.dataset}",
         f"{spec.right.system}.{spec.right.dataset}",
         spec.schedule,
+        local_time(chain, due) if due else "never",
         last.run if last else "",
-        report.verdict if report else last.state if last else "never run",
+        _verdict(report) if report else last.state if last else "never run",
         _found(report) if report else "",
         money(report.value_at_risk) if report else "",
         local_time(chain, last.started_at if last else None),
     )
+
+
+def _verdict(report: AuditReport) -> str:
+    return f"{report.verdict}, within thresholds" if report.tolerated else str(report.verdict)
 
 
 def _found(report: AuditReport) -> int:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 
 from tillwatch.audit import repair_plan
 from tillwatch.audit.declare import declare
+from tillwatch.audit.timetable import timetable
 from tillwatch.clock import Clock
 from tillwatch.config.bind import bind
 from tillwatch.config.declared import ChainConfig
@@ -70,6 +71,7 @@ def _audits(config: ChainConfig, clock: Clock) -> list[Problem]:  # noqa: ARG001
     for audit in config.audits:
         try:
             declare(audit, config.chain.timezone)
+            timetable(audit, config)
         except UsageError as error:
             own = f"audit '{audit.id}': "
             problems += [config.problem("audit", audit.id, line.removeprefix(own)) for line in str(error).splitlines()]

@@ -9,6 +9,7 @@ from pydantic import ConfigDict, model_validator
 from pydantic import Field as Key
 
 from tillwatch.config.bind import Raw
+from tillwatch.config.oncall import Day
 from tillwatch.config.strict import Strict
 from tillwatch.config.values import CronText, Duration, Every, Id, Reference, ScheduleText, Text
 from tillwatch.model.incident import Severity
@@ -20,6 +21,7 @@ _FIELD_KEYS = {
     "scale": ("decimal",),
     "tolerance": ("decimal", "integer", "float"),
     "unit": ("decimal", "integer"),
+    "currency": ("decimal", "integer"),
     "leading_zeros": ("code",),
     "trim": ("text", "code"),
     "fold_width": ("code",),
@@ -79,6 +81,8 @@ class Side(Strict):
     aggregate: dict[str, Literal["sum", "count", "min", "max"]] = {}
     #: In which unit this side counts a field, when it is not the field's own: `{quantity: g}`, `{quantity: 24 pcs}`.
     units: dict[str, str] = {}
+    #: In which currency this side's amounts are, when it is not what the field says: a code, or a field that holds it.
+    currencies: dict[str, str] = {}
 
 
 class Field(Strict):
@@ -101,6 +105,9 @@ class Field(Strict):
     unit: str = ""
     #: Zeros in front of a code of digits mean nothing, as in SAP's material numbers: 000000000000004711 is 4711.
     leading_zeros: Literal["keep", "strip"] = "keep"
+    #: The currency of an amount: a code of ISO 4217 (CNY) for all rows, or the field that holds it (currency). Amounts
+    #: of different currencies are never equal. A code gives the scale where none is written.
+    currency: str = ""
 
     @model_validator(mode="after")
     def _belongs_to_its_type(self) -> "Field":
@@ -111,6 +118,37 @@ class Field(Strict):
         ]
         if wrong:
             raise ValueError("; ".join(wrong))
+        return self
+
+
+class When(Strict):
+    """Which instants of a schedule count, by the chain's calendar. All that is said must hold."""
+
+    #: mon … sun, workday or holiday, as the calendar counts them.
+    days: tuple[Day, ...] = ()
+    #: Only while the shop is open, or only while it is closed: that of the interface, else of the one side in a shop.
+    shop: Literal["any", "open", "closed"] = "any"
+    #: Not within these windows of alerts/calendar.yaml: freezes, promotions, the end of the month.
+    not_in: tuple[Reference, ...] = ()
+
+    @model_validator(mode="after")
+    def _says_something(self) -> "When":
+        if not self.days and self.shop == "any" and not self.not_in:
+            raise ValueError("say when: days, shop or not_in")
+        return self
+
+
+class Thresholds(Strict):
+    """Drift an audit lives with: at or below all that is said here it is reported and raises no alert."""
+
+    rows: Annotated[int, Key(ge=0)] | None = None
+    #: Money at risk, in the chain's currency.
+    value: Annotated[Decimal, Key(ge=0)] | None = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> "Thresholds":
+        if self.rows is None and self.value is None:
+            raise ValueError("say how much drift raises no alert: rows, value or both")
         return self
 
 
@@ -143,6 +181,8 @@ class Audit(Strict):
     key: Annotated[tuple[str, ...], Key(min_length=1)]
     fields: Annotated[dict[str, Field], Key(min_length=1)]
     schedule: ScheduleText
+    #: Only those instants of the schedule that the calendar allows.
+    when: When | None = None
     settle: Duration = timedelta(seconds=30)
     #: A field of both datasets that changes with every write, for example changed_at. It need not be compared.
     changed_by: str = ""
@@ -151,6 +191,11 @@ class Audit(Strict):
     totals_by: str = ""
     value: str = ""
     severity: Severity = Severity.WARNING
+    #: Who answers for the data: a team, a person, a department. A label of its alerts, so that routes can match it.
+    owner: str = ""
+    thresholds: Thresholds | None = None
+    #: A field of the left dataset by which differences are summed up: a family of products, a means of payment.
+    category: str = ""
     timeout: Duration = timedelta(minutes=10)
     #: So many runs in a row without a verdict raise AuditInconclusive; one alone is mostly an outage, told by probes.
     fail_after: Annotated[int, Key(ge=1, le=1000)] = 2
@@ -163,6 +208,12 @@ class Audit(Strict):
     verify_share: Annotated[float, Key(ge=0, le=1)] = 0.01
     report: Report | None = None
     repair: Annotated[Raw | None, Key(repr=False)] = None
+
+    @model_validator(mode="after")
+    def _prices_what_it_limits(self) -> "Audit":
+        if self.thresholds is not None and self.thresholds.value is not None and not self.value:
+            raise ValueError("thresholds.value: differences have no price; write value: or remove it")
+        return self
 
 
 class Acceptance(Strict):

@@ -65,6 +65,7 @@ REFERRED = (
     ("checks", ("audits", "*", "right", "system"), "system"),
     ("checks", ("audits", "*", "repair", "lines", "system"), "system"),
     ("checks", ("audits", "*", "report", "channels", "*"), "channel"),
+    ("checks", ("audits", "*", "when", "not_in", "*"), "window"),
     ("checks", ("acceptances", "*", "audits", "*"), "audit"),
     ("checks", ("validations", "*", "system"), "system"),
     ("checks", ("validations", "*", "interface"), "interface"),

@@ -20,6 +20,8 @@ from tillwatch.config.checks import Field as Field
 from tillwatch.config.checks import Probe as Probe
 from tillwatch.config.checks import Report as Report
 from tillwatch.config.checks import Side as Side
+from tillwatch.config.checks import Thresholds as Thresholds
+from tillwatch.config.checks import When as When
 from tillwatch.config.oncall import Escalation as Escalation
 from tillwatch.config.oncall import Override as Override
 from tillwatch.config.oncall import Person as Person

@@ -98,6 +98,12 @@ class AuditReport:
     seconds: float = 0.0
     evidence: Mapping[str, object] = field(default_factory=dict)
 
+    @property
+    def tolerated(self) -> bool:
+        """Whether this is drift that the thresholds of its audit, as they were then, allow."""
+        thresholds = self.evidence.get("thresholds")
+        return self.verdict is Verdict.DRIFT and isinstance(thresholds, Mapping) and thresholds.get("within") is True
+
 
 @dataclass(frozen=True, kw_only=True)
 class AuditRun:

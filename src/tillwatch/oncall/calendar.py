@@ -1,6 +1,6 @@
 """What the calendar says about one moment: severity, who may sleep, and whether runbooks may start by themselves."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -72,6 +72,18 @@ class StoreCalendar:
         if known is None or not known.hours:
             return True
         return days.holds(at, self.zone, hours=known.hours, days=(), holidays=self.calendar.holidays)
+
+    def next_change(self, at: datetime, hours: Iterable[str] = ()) -> datetime:
+        """The first instant after `at` at which anything this calendar says may change: a midnight, an end of a window,
+        of opening hours or of any other of `hours`."""
+        spans = {*hours, *(one.hours for one in self.windows), *(site.hours for site in self.sites.values())} - {""}
+        today = at.astimezone(self.zone).date()
+        found = [days.placed(end, self.zone) for one in self.windows for end in (one.from_, one.until) if end]
+        # A span over midnight belongs to the day on which it begins, so yesterday's may end today.
+        for day in (today - _ONE_DAY, today, today + _ONE_DAY):
+            minutes = {0, *(minute for span in spans for minute in days.span(span))}
+            found.extend(days.instant(day, minute, self.zone) for minute in minutes)
+        return min(instant for instant in found if instant > at)
 
     def held(self, severity: Severity, at: datetime) -> datetime:
         """When something of this severity may be told: `at`, or the end of the quiet hours around it."""

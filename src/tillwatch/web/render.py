@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from functools import cache
 from http import HTTPStatus
 from urllib.parse import quote, unquote
@@ -23,7 +24,7 @@ from tillwatch.web.language import LANGUAGE_COOKIE, Texts, canonical, negotiate,
 from tillwatch.web.security import CSRF_COOKIE, new_csrf_token
 from tillwatch.web.services import Health, Services
 from tillwatch.web.views.checks import messages_of
-from tillwatch.web.views.levels import TABLES
+from tillwatch.web.views.levels import TABLES, of_report
 
 ACTOR_COOKIE = "tillwatch_actor"
 #: A year: the language and the name on one's own phone.
@@ -57,7 +58,9 @@ def environment() -> Environment:
     )
     made.filters["markdown"] = markdown
     made.filters["reason"] = reason
+    made.filters["decimal"] = Decimal
     made.globals["levels"] = TABLES
+    made.globals["level_of"] = of_report
     made.globals["said"] = messages_of
     return made
 

@@ -4,6 +4,7 @@ import csv
 import io
 import zipfile
 from collections.abc import Iterator
+from decimal import Decimal
 from xml.etree import ElementTree
 
 import pytest
@@ -12,7 +13,7 @@ from tests.support.audits import FakeSource, FakeSources, chain, stock_audit
 from tillwatch.audit.export import document, harmless
 from tillwatch.audit.runner import AuditRunner
 from tillwatch.clock import ManualClock
-from tillwatch.config.schema import Field
+from tillwatch.config.schema import Audit, Field, Thresholds
 from tillwatch.errors import UsageError
 from tillwatch.metrics import Metrics
 from tillwatch.model.audit import Row
@@ -37,9 +38,9 @@ NAMESPACE = {"x": "http://schemas.openxmlformats.org/spreadsheetml/2006/main"}
 
 
 class Bench:
-    def __init__(self, database: Database, clock: ManualClock) -> None:
+    def __init__(self, database: Database, clock: ManualClock, spec: Audit = SPEC) -> None:
         sources = FakeSources(FakeSource("erp", {"stock": LEFT}), FakeSource("till", {"stock": RIGHT}))
-        self.runner = AuditRunner(chain(SPEC), sources, database=database, clock=clock, metrics=Metrics())
+        self.runner = AuditRunner(chain(spec), sources, database=database, clock=clock, metrics=Metrics())
         self.run = self.runner.run("stock").run
         self.database = database
 
@@ -61,10 +62,10 @@ def test_a_csv_holds_every_difference_and_opens_in_chinese(bench: Bench) -> None
     rows = list(csv.reader(io.StringIO(content.decode("utf-8-sig"))))
     assert rows == [
         ["difference", "sku", "name (left)", "name (right)", "quantity (left)", "quantity (right)", "cost (left)",
-         "cost (right)", "fields that differ", "value at risk", "first seen"],
-        ["changed", "001234", f"'{EVIL}", "牛奶", "-5.00", "6.00", "2", "", "name, quantity", "2.00", SEEN],
-        ["missing", "002", "", "", "12345678901234567.25", "", "3", "", "", "3.00", SEEN],
-        ["extra", "009", "", "", "", "1.00", "", "", "", "0.00", SEEN],
+         "cost (right)", "fields that differ", "value at risk", "first seen", "age in days"],
+        ["changed", "001234", f"'{EVIL}", "牛奶", "-5.00", "6.00", "2", "", "name, quantity", "2.00", SEEN, "0.0"],
+        ["missing", "002", "", "", "12345678901234567.25", "", "3", "", "", "3.00", SEEN, "0.0"],
+        ["extra", "009", "", "", "", "1.00", "", "", "", "0.00", SEEN, "0.0"],
     ]  # fmt: skip
 
 
@@ -126,3 +127,41 @@ def test_an_unknown_format_or_run_is_refused(bench: Bench) -> None:
         bench.export("xls")
     with pytest.raises(UsageError, match="there is no audit run 999"):
         document(bench.database, 999, "csv", config=chain(SPEC))
+
+
+def test_each_difference_says_for_how_many_days_it_has_lasted(bench: Bench, clock: ManualClock) -> None:
+    clock.advance(2.5 * 24 * 3600)
+    later = bench.runner.run("stock").run
+    with bench.runner.export(later, "csv") as file:
+        rows = list(csv.reader(io.StringIO(file.read().decode("utf-8-sig"))))
+    assert [row[-2:] for row in rows[1:]] == [[SEEN, "2.5"]] * 3
+    with bench.runner.export(later, "html") as file:
+        assert file.read().decode().count("<td>2.5</td>") == 3
+
+
+@pytest.mark.parametrize(("language", "name"), [("en", "signed off"), ("zh", "签核")])
+def test_who_signed_when_and_why_stands_among_the_facts(bench: Bench, language: str, name: str) -> None:
+    bench.runner.sign_off(bench.run, "王芳", "counted <by> hand")
+    signed = "王芳 · 2026-11-24 11:00:00+08:00 · counted <by> hand"
+    facts = {row[0][1]: row[1][1] for row in cells(bench.export("xlsx", language), 1)}
+    assert facts[name] == signed
+    assert f"<dt>{name}</dt><dd>{signed.replace('<by>', '&lt;by&gt;')}</dd>" in bench.export("html", language).decode()
+
+
+@pytest.mark.parametrize(
+    ("rows", "language", "said"),
+    [
+        (3, "en", "within: reported, no alert · rows at most 3 · value at risk at most 5.00 CNY"),
+        (2, "en", "beyond · rows at most 2 · value at risk at most 5.00 CNY"),
+        (3, "zh", "范围内：仅报告，不告警 · 行数上限 3 · 涉及金额上限 5.00 CNY"),
+    ],
+)
+def test_the_thresholds_and_the_owner_stand_among_the_facts(
+    sqlite_database: Database, clock: ManualClock, rows: int, language: str, said: str
+) -> None:
+    limits = Thresholds(rows=rows, value=Decimal("5"))
+    bench = Bench(sqlite_database, clock, SPEC.model_copy(update={"owner": "finance", "thresholds": limits}))
+    facts = {row[0][1]: row[1][1] for row in cells(bench.export("xlsx", language), 1)}
+    bench.runner.stop()
+    assert facts["thresholds" if language == "en" else "允许范围"] == said
+    assert facts["owner" if language == "en" else "负责人"] == "finance"

@@ -10,7 +10,7 @@ from tests.support.audits import FakeSource, FakeSources, chain, stock, stock_au
 from tillwatch.audit.reports import LATEST_AFTER, send_due
 from tillwatch.audit.runner import AuditRunner
 from tillwatch.clock import ManualClock
-from tillwatch.config.schema import Channel, Report
+from tillwatch.config.schema import Channel, Report, Thresholds
 from tillwatch.metrics import Metrics
 from tillwatch.model.notice import DeliveryRecord
 from tillwatch.store import outbox
@@ -22,11 +22,11 @@ NINE = datetime(2026, 11, 25, 1, 0, tzinfo=UTC)
 
 
 class Bench:
-    def __init__(self, database: Database, clock: ManualClock) -> None:
+    def __init__(self, database: Database, clock: ManualClock, report: Report = REPORT, **declared: object) -> None:
         self.database, self.clock = database, clock
         self.left = FakeSource("erp", {"stock": stock(("001", "1", "1"), ("002", "2", "2"))})
         self.right = FakeSource("till", {"stock": stock(("001", "1", "1"), ("002", "2", "2"))})
-        spec = stock_audit(name={"en": "Stock", "zh": "库存对账"}, report=REPORT)
+        spec = stock_audit(name={"en": "Stock", "zh": "库存对账"}, report=report, **declared)
         channels = (Channel(id="mail", kind="email"), Channel(id="ops", kind="webhook"))
         self.config = replace(chain(spec), channels=channels)
         self.runner = AuditRunner(
@@ -101,3 +101,39 @@ def test_an_audit_that_gives_no_answer_says_why(bench: Bench) -> None:
     bench.runner.run("stock")
     bench.at(NINE)
     assert "no answer. " in bench.sent()[0].text["en"]
+
+
+def test_a_report_that_is_too_late_is_not_sent_and_the_next_one_is(
+    sqlite_database: Database, clock: ManualClock
+) -> None:
+    weekly = Bench(sqlite_database, clock, Report(schedule="0 9 * * 3", channels=("mail",)))
+    weekly.runner.run("stock")
+    assert weekly.at(NINE + LATEST_AFTER + timedelta(seconds=1)) == 0
+    assert weekly.sent() == []
+    assert weekly.at(NINE + timedelta(days=7)) == 1
+    weekly.runner.stop()
+
+
+def test_a_report_is_sent_to_the_last_instant_at_which_it_is_not_too_late(
+    sqlite_database: Database, clock: ManualClock
+) -> None:
+    weekly = Bench(sqlite_database, clock, Report(schedule="0 9 * * 3", channels=("mail",)))
+    weekly.runner.run("stock")
+    assert weekly.at(NINE + LATEST_AFTER) == 1
+    weekly.runner.stop()
+
+
+def test_it_names_the_owner_and_says_when_drift_is_within_thresholds(
+    sqlite_database: Database, clock: ManualClock
+) -> None:
+    owned = Bench(sqlite_database, clock, owner="财务部", thresholds=Thresholds(rows=1))
+    owned.clock.advance(3600)
+    owned.right.datasets["stock"] = stock(("001", "1", "1"))
+    owned.runner.run("stock")
+    owned.at(NINE)
+    text = owned.sent()[0].text
+    owned.runner.stop()
+    assert "That is within the thresholds of this audit." in text["en"]
+    assert "Owner: 财务部" in text["en"]
+    assert "在本项对账的允许范围内。" in text["zh"]
+    assert "负责人：财务部" in text["zh"]

@@ -4,6 +4,7 @@ import csv
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -24,7 +25,11 @@ def bench(sqlite_database: Database, clock: ManualClock, monkeypatch: pytest.Mon
     @contextmanager
     def opened(_ctx: object) -> Iterator[SimpleNamespace]:
         yield SimpleNamespace(
-            config=fake_chain(bench.spec), database=bench.database, audits=bench.runner, repairs=bench.repairs
+            config=fake_chain(bench.spec),
+            database=bench.database,
+            audits=bench.runner,
+            repairs=bench.repairs,
+            clock=clock,
         )
 
     for module in (audit, repair):
@@ -101,10 +106,11 @@ def test_a_run_is_shown_again_later(run: Run) -> None:
 
 
 @pytest.mark.usefixtures("bench")
-def test_the_list_says_what_is_known_of_each_audit(run: Run) -> None:
+def test_the_list_says_what_is_known_of_each_audit_and_when_it_is_due(run: Run, clock: ManualClock) -> None:
     (never,) = run("--json", "audit", "list").document
     assert (never["audit"], never["run"], never["verdict"]) == ("orders", None, "")
     assert "never run" in run("audit", "list").out
+    assert timedelta(0) < datetime.fromisoformat(never["next_at"]) - clock.now() <= timedelta(seconds=20)
     run("audit", "run", "orders")
     (last,) = run("--json", "audit", "list").document
     assert (last["verdict"], last["differences"], last["value_at_risk"]) == ("drift", 2, "48.50")

@@ -35,6 +35,7 @@ def listed(services: ServicesHere) -> list[documents.Document]:
         {
             "audit": audit.id,
             "schedule": audit.schedule,
+            "owner": audit.owner,
             "latest": documents.audit_report(latest[audit.id]) if audit.id in latest else None,
         }
         for audit in services.config.audits

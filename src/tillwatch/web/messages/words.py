@@ -22,6 +22,8 @@ MESSAGES: Mapping[str, Text] = {
     "word.degraded": Text("slow or limited", "性能下降"),
     "word.drift": Text("{n} differ", "{n} 处差异"),
     "word.drift.one": Text("{n} differs", "{n} 处差异"),
+    "word.tolerated": Text("{n} differ, within thresholds", "{n} 处差异，在允许范围内"),
+    "word.tolerated.one": Text("{n} differs, within thresholds", "{n} 处差异，在允许范围内"),
     "word.sync_lag": Text("sync is behind", "同步滞后"),
     "word.inconclusive": Text("inconclusive", "无法得出结论"),
     "word.failed": Text("audit failed", "对账失败"),

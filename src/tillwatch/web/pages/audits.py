@@ -6,6 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
+from tillwatch.audit.timetable import next_instant
 from tillwatch.model.audit import AuditReport, DifferenceKind
 from tillwatch.web.api.audits import MAX_OFFSET, exported
 from tillwatch.web.handling import FormHere, PagesHere, ReportHere
@@ -103,6 +104,7 @@ def show(request: Request, pages: PagesHere, audit: str) -> Response:
     values = {
         "audit": declared,
         "name": audit_names(services.config, reader.t)[declared.id],
+        "next": next_instant(declared, services.config, pages.now),
         "systems": system_names(services.config, reader.t),
         "history": history,
         "columns": columns_of(history),

@@ -5,7 +5,7 @@ from starlette.responses import Response
 
 from tillwatch.web.handling import PagesHere
 from tillwatch.web.views.incident import incident_view
-from tillwatch.web.views.levels import OF_VERDICT
+from tillwatch.web.views.levels import of_report
 from tillwatch.web.views.names import audit_names
 from tillwatch.web.views.overview import overview
 from tillwatch.web.views.wording import said
@@ -25,7 +25,7 @@ def show(request: Request, pages: PagesHere) -> Response:
     episodes = services.records.episodes([item.id for item in incidents])
     main, more = said(view.sentence, episodes, services.config, reader.t, reader.f)
     recent = sorted(reports.values(), key=lambda report: report.started_at, reverse=True)
-    worst_first = sorted(recent, key=lambda report: OF_VERDICT[report.verdict].rank)[:MAX_AUDITS_SHOWN]
+    worst_first = sorted(recent, key=lambda report: of_report(report).rank)[:MAX_AUDITS_SHOWN]
     names = audit_names(services.config, reader.t)
     values = {
         "view": view,

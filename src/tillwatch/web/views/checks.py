@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from tillwatch.audit.timetable import timetable
 from tillwatch.config.declared import ChainConfig
 from tillwatch.config.schema import Audit, Probe
 from tillwatch.model.audit import AuditReport, Verdict
 from tillwatch.model.probe import Outcome, ProbeResult, ProbeState, ProbeStatus
-from tillwatch.schedule import parse_schedule
 from tillwatch.web.views.levels import OF_SEVERITY, Level
 
 #: A probe that has not reported for this many intervals is not green, it is unknown.
@@ -115,6 +115,8 @@ def _verdict(report: AuditReport, audit: Audit) -> tuple[Level, str]:
     match report.verdict:
         case Verdict.CLEAN:
             return Level.OK, "clean"
+        case Verdict.DRIFT if report.tolerated:
+            return Level.NOTICE, "tolerated"
         case Verdict.DRIFT:
             return OF_SEVERITY[audit.severity], "drift"
         case Verdict.SYNC_LAG:
@@ -127,7 +129,7 @@ def _verdict(report: AuditReport, audit: Audit) -> tuple[Level, str]:
 
 def _overdue(audit: Audit, report: AuditReport, config: ChainConfig, now: datetime) -> bool:
     """True when two slots have passed since the report began."""
-    schedule = parse_schedule(audit.schedule, config.chain.timezone)
+    schedule = timetable(audit, config)
     first = schedule.first_after(report.started_at, audit.id)
     second = schedule.first_after(first, audit.id)
     return now > second + audit.timeout + STALE_SLACK

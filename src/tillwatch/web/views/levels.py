@@ -4,7 +4,7 @@ import enum
 from collections.abc import Mapping
 
 from tillwatch.model.alert import AlertState
-from tillwatch.model.audit import Verdict
+from tillwatch.model.audit import AuditReport, Verdict
 from tillwatch.model.incident import Severity
 from tillwatch.model.notice import DeliveryState
 from tillwatch.model.probe import Outcome
@@ -86,6 +86,13 @@ OF_RUN: Mapping[RunState, Level] = {
     RunState.KILLED: Level.UNKNOWN,
     RunState.EXPIRED: Level.UNKNOWN,
 }
+
+
+def of_report(report: AuditReport) -> Level:
+    """Drift that its audit lives with is worth a look, never a start."""
+    return Level.NOTICE if report.tolerated else OF_VERDICT[report.verdict]
+
+
 TABLES = {
     "severity": OF_SEVERITY,
     "outcome": OF_OUTCOME,
