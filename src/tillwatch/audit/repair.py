@@ -221,6 +221,7 @@ class Repairs:
             left=self._sources.get(declared.spec.left.system),
             right=self._sources.get(plan.system),
             by_key=bool(evidence and evidence.evidence.get("exact_keys")),
+            quantity=self._options[plan.audit].quantity,
             database=self._database,
             clock=self._clock,
             actor=actor,

@@ -19,7 +19,7 @@ from tillwatch.errors import Problem, UsageError
 from tillwatch.model.audit import AuditReport, Difference, DifferenceKind, Row, Value
 from tillwatch.model.repair import RepairAction, RepairItem, RepairStatus
 from tillwatch.sources.base import Source
-from tillwatch.sources.documents import Line, OrderDocument, StockCount, document_to_json
+from tillwatch.sources.documents import Document, Line, OrderDocument, OrderReversal, StockCount, document_to_json
 
 #: Orders whose lines are asked for at once.
 KEYS_PER_READ = 200
@@ -46,6 +46,11 @@ class RepairOptions(BaseModel):
     amount: str = Key("amount", description="Compared field the lines must add up to.")
     ordered_at: str = Key("", description="Field of the left dataset with the time of the order.")
     location: str = Key("", description="The shop's location in the other system.")
+    extra: Literal["ask", "reverse"] = Key(
+        "ask",
+        description="What stands only in the other system: ask a person, or take it back there by its own means. "
+        "Reverse only where the left side is known to forget nothing.",
+    )
     max_items: Annotated[int, Key(ge=1, le=MOST_ITEMS)] = Key(
         DEFAULT_MAX_ITEMS, description="More differences than this are a fault to be found, not rows to be replayed."
     )
@@ -142,9 +147,11 @@ def _order_item(
     lines: Mapping[tuple[str, ...], list[Row]],
     times: Mapping[tuple[str, ...], datetime],
 ) -> RepairItem:
-    if row.kind is DifferenceKind.EXTRA:
-        return _manual(number, row, _EXTRA)
     key = _tuple(declared, row.key)
+    if row.kind is DifferenceKind.EXTRA:
+        if options.extra == "ask":
+            return _manual(number, row, _EXTRA)
+        return _item(number, row, OrderReversal(reference=key[0]))
     order: list[Line] = []
     for line in lines.get(key, ()):
         sku, quantity, price = line[options.sku], line[options.quantity], line[options.price]
@@ -160,7 +167,7 @@ def _order_item(
     return _item(number, row, document)
 
 
-def _item(number: int, row: Difference, document: OrderDocument | StockCount) -> RepairItem:
+def _item(number: int, row: Difference, document: Document) -> RepairItem:
     return RepairItem(
         number=number,
         key=row.key,
@@ -173,8 +180,10 @@ def _item(number: int, row: Difference, document: OrderDocument | StockCount) ->
     )
 
 
-def _action(row: Difference, document: OrderDocument | StockCount) -> RepairAction:
+def _action(row: Difference, document: Document) -> RepairAction:
     """A count is always a document of its own, also where the other system holds the product with another quantity."""
+    if row.kind is DifferenceKind.EXTRA:
+        return RepairAction.REVERSE
     corrects = row.kind is DifferenceKind.CHANGED and isinstance(document, OrderDocument)
     return RepairAction.CORRECT if corrects else RepairAction.CREATE
 
@@ -201,9 +210,10 @@ def _does_not_add_up(row: Difference, order: Sequence[Line], declared: Declared,
 
 
 def _stock_item(number: int, row: Difference, report: AuditReport, options: RepairOptions) -> RepairItem:
-    if row.left is None:
+    if row.left is None and options.extra == "ask":
         return _manual(number, row, _EXTRA)
-    counted, expected = row.left.get(options.quantity), (row.right or {}).get(options.quantity)
+    expected = (row.right or {}).get(options.quantity)
+    counted = _NOTHING if row.left is None else row.left.get(options.quantity)
     if counted is None or options.sku not in row.key:
         return _manual(number, row, f"it has no {options.quantity}, or the key has no {options.sku}")
     document = StockCount(
@@ -216,6 +226,8 @@ def _stock_item(number: int, row: Difference, report: AuditReport, options: Repa
     return _item(number, row, document)
 
 
+#: What the side of truth has of a product it does not know.
+_NOTHING = "0"
 _NUMBER = canonical(Rule(name="", type=FieldType.DECIMAL, zone=ZoneInfo("UTC")))
 
 

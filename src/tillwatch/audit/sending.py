@@ -15,6 +15,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from decimal import Decimal
 
 from sqlalchemy import Connection
 
@@ -24,7 +25,15 @@ from tillwatch.clock import Clock
 from tillwatch.errors import AuthRefused, OutcomeUnknown, RefusedError, TillwatchError
 from tillwatch.model.repair import RepairAction, RepairItem, RepairPlan, RepairStatus
 from tillwatch.sources.base import Operation, Source
-from tillwatch.sources.documents import Document, Plan, Receipt, document_from_json, plan_to_json, receipt_to_json
+from tillwatch.sources.documents import (
+    Document,
+    Plan,
+    Receipt,
+    StockCount,
+    document_from_json,
+    plan_to_json,
+    receipt_to_json,
+)
 from tillwatch.store import leases
 from tillwatch.store import repairs as records
 from tillwatch.store.db import Database
@@ -41,6 +50,8 @@ NAP_SECONDS = 0.5
 _OPERATIONS = {
     RepairAction.CREATE: {Operation.CREATE, Operation.FINISH},
     RepairAction.CORRECT: {Operation.CORRECT, Operation.FINISH},
+    # An order is cancelled; stock goes by a movement the other way, a document of its own.
+    RepairAction.REVERSE: {Operation.CANCEL, Operation.CREATE, Operation.FINISH},
 }
 
 
@@ -80,6 +91,8 @@ class Sender:
     left: Source
     right: Source
     by_key: bool
+    #: Field with the quantity, where the audit compares stock.
+    quantity: str
     database: Database
     clock: Clock
     actor: str
@@ -126,7 +139,16 @@ class Sender:
 
     def holds(self, item: RepairItem) -> bool:
         """Whether both sides still agree on what was sent."""
-        return self._look(item).differing == ()
+        return self._agrees(item, self._look(item))
+
+    def _agrees(self, item: RepairItem, seen: Seen) -> bool:
+        """Both sides agree; stock that was taken back leaves a row that says 0, and that is all there can be."""
+        if seen.differing == ():
+            return True
+        if item.action is not RepairAction.REVERSE or seen.left is not None or seen.right is None:
+            return False
+        left_over = seen.right.get(self.quantity)
+        return item.document["kind"] == StockCount.kind and left_over is not None and not Decimal(left_over)
 
     def _let_land(self, item: RepairItem, stop: Callable[[], bool]) -> bool:
         """Wait until nothing of an earlier attempt can be under way. False when told to stop."""
@@ -141,7 +163,7 @@ class Sender:
 
     def _not_now(self, item: RepairItem, seen: Seen) -> str:
         """Why nothing may be sent for `item`; empty when it may."""
-        if seen.differing == ():
+        if self._agrees(item, seen):
             return "both sides agree already"
         if seen.left != self.compared(item.left):
             return "the side of truth moved since the audit; run the audit again and plan anew"
@@ -204,7 +226,7 @@ class Sender:
             reason = f"{what} as {receipt.document_id}, but not verified: {error}"
             self._settle(item, RepairStatus.FAILED, reason, receipt=receipt, attempt=attempt)
             return
-        if seen.differing == ():
+        if self._agrees(item, seen):
             reason = f"{what} as {receipt.document_id}; both sides agree"
             self._settle(item, RepairStatus.DONE, reason, receipt=receipt, attempt=attempt)
             return

@@ -36,6 +36,8 @@ from tillwatch.store import repairs as records
 
 _log = logging.getLogger(__name__)
 
+#: To cancel what is cancelled does nothing, nor does bringing back what stands again.
+_REPEATABLE = frozenset({Operation.CANCEL, Operation.RESTORE})
 #: Marks, in the journal, what was sent to take a document back.
 UNDO = "undo"
 
@@ -72,7 +74,7 @@ class Undoer:
                 if self._landed(planned):
                     self._after(item, planned, None, None)
                     return 0
-                if item.status is RepairStatus.UNDO_UNKNOWN and planned.operation is not Operation.CANCEL:
+                if item.status is RepairStatus.UNDO_UNKNOWN and planned.operation not in _REPEATABLE:
                     return 0
         except (AuthRefused, RefusedError):
             raise

@@ -40,6 +40,8 @@ class RepairAction(enum.StrEnum):
 
     CREATE = "create"
     CORRECT = "correct"
+    #: What stands only in the target system is taken back there by its own means, never deleted.
+    REVERSE = "reverse"
     #: A person has to decide: we never delete, and never write what the truth does not say.
     MANUAL = "manual"
 

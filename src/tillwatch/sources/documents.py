@@ -51,7 +51,17 @@ class StockCount:
     kind = "stock_count"
 
 
-Document = OrderDocument | StockCount
+@dataclass(frozen=True, kw_only=True)
+class OrderReversal:
+    """The order with this number never was, or was cancelled where it was taken: take the document back, by a document
+    of the other system's own. It is never deleted."""
+
+    reference: str
+
+    kind = "order_reversal"
+
+
+Document = OrderDocument | OrderReversal | StockCount
 
 
 class Operation(enum.StrEnum):
@@ -66,6 +76,8 @@ class Operation(enum.StrEnum):
     CORRECT = "correct"
     #: Undo: take back a document we created.
     CANCEL = "cancel"
+    #: Undo of a reversal: the document that was cancelled stands again.
+    RESTORE = "restore"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,6 +143,8 @@ def document_to_json(document: Document) -> dict[str, Any]:
             "quantity": str(document.quantity),
             "expected": str(document.expected),
         }
+    if isinstance(document, OrderReversal):
+        return {"kind": document.kind, "reference": document.reference}
     return {
         "kind": document.kind,
         "reference": document.reference,
@@ -153,8 +167,11 @@ def document_from_json(data: Mapping[str, Any]) -> Document:
             quantity=Decimal(data["quantity"]),
             expected=Decimal(data["expected"]),
         )
+    if data["kind"] == OrderReversal.kind:
+        return OrderReversal(reference=data["reference"])
     if data["kind"] != OrderDocument.kind:
-        raise ValueError(f"unknown document kind {data['kind']!r}; known: {OrderDocument.kind}, {StockCount.kind}")
+        known = ", ".join(sorted((OrderDocument.kind, OrderReversal.kind, StockCount.kind)))
+        raise ValueError(f"unknown document kind {data['kind']!r}; known: {known}")
     return OrderDocument(
         reference=data["reference"],
         location=data["location"],

@@ -224,6 +224,20 @@ def test_what_stands_only_in_the_erp_is_left_to_a_person(bench: Bench) -> None:
     assert item.reason == "stands only in the other system; nothing is ever deleted there, a person decides"
 
 
+def test_what_stands_only_in_the_erp_is_taken_back_where_the_audit_says_so(
+    sqlite_database: Database, clock: ManualClock
+) -> None:
+    node = repair_node("{lines: {system: till, dataset: lines}, extra: reverse}")
+    bench = Bench(sqlite_database, clock, orders_audit(repair=node))
+    bench.erp.orders["CY-9"] = lines_of("CY-1")
+    item = bench.items(bench.plan())[2]
+    assert (item.action, dict(item.document)) == (
+        RepairAction.REVERSE,
+        {"kind": "order_reversal", "reference": "CY-9"},
+    )
+    bench.runner.stop()
+
+
 @pytest.mark.parametrize(
     ("lines", "reason"),
     [

@@ -12,6 +12,7 @@ from tillwatch.sources.documents import (
     Line,
     Operation,
     OrderDocument,
+    OrderReversal,
     Plan,
     Precondition,
     Receipt,
@@ -33,7 +34,7 @@ COUNTS = st.builds(
 )
 
 
-@given(st.one_of(ORDERS, COUNTS))
+@given(st.one_of(ORDERS, COUNTS, st.builds(OrderReversal, reference=st.text())))
 def test_a_document_survives_json(document: documents.Document) -> None:
     kept = json.loads(json.dumps(documents.document_to_json(document)))
     assert documents.document_from_json(kept) == document
@@ -82,5 +83,5 @@ def test_a_plan_is_possible_only_when_every_condition_holds() -> None:
 
 
 def test_a_kind_nobody_knows_is_refused() -> None:
-    with pytest.raises(ValueError, match="unknown document kind 'invoice'; known: order, stock_count"):
+    with pytest.raises(ValueError, match="unknown document kind 'invoice'; known: order, order_reversal, stock_count"):
         documents.document_from_json({"kind": "invoice"})

@@ -53,6 +53,7 @@ class PlanRepair(Action[PlanParams]):
             "count": len(plan.items),
             "create": sum(item.action is RepairAction.CREATE for item in plan.items),
             "correct": sum(item.action is RepairAction.CORRECT for item in plan.items),
+            "reverse": sum(item.action is RepairAction.REVERSE for item in plan.items),
             "manual": sum(item.action is RepairAction.MANUAL for item in plan.items),
             "shown": [_shown(item) for item in plan.items[:MAX_ITEMS_SHOWN]],
         }

@@ -4,7 +4,7 @@ from zoneinfo import ZoneInfo
 
 from tillwatch.clock import Clock
 from tillwatch.errors import RefusedError, SourceRejected
-from tillwatch.sources.documents import Document, OrderDocument, Plan, Receipt
+from tillwatch.sources.documents import Document, Plan, Receipt, StockCount
 from tillwatch.sources.tryton.catalogue import Catalogue
 from tillwatch.sources.tryton.counts import Counts
 from tillwatch.sources.tryton.options import TrytonOptions
@@ -25,14 +25,14 @@ class Posting:
         self._counts = Counts(session, catalogue, clock=clock)
 
     def plan(self, document: Document) -> Plan:
-        return self._sales.plan(document) if isinstance(document, OrderDocument) else self._counts.plan(document)
+        return self._counts.plan(document) if isinstance(document, StockCount) else self._sales.plan(document)
 
     def find(self, document: Document) -> Receipt | None:
-        return self._sales.find(document) if isinstance(document, OrderDocument) else self._counts.find(document)
+        return self._counts.find(document) if isinstance(document, StockCount) else self._sales.find(document)
 
     def revert(self, receipt: Receipt) -> Plan:
-        is_order = isinstance(receipt.document, OrderDocument)
-        return self._sales.revert(receipt) if is_order else self._counts.revert(receipt)
+        is_count = isinstance(receipt.document, StockCount)
+        return self._counts.revert(receipt) if is_count else self._sales.revert(receipt)
 
     def write(self, plan: Plan) -> Receipt:
         if not self._enabled:
@@ -45,4 +45,4 @@ class Posting:
         if not plan.possible:
             reasons = "; ".join(condition.message["en"] for condition in plan.preconditions if not condition.ok)
             raise SourceRejected(f"system {self._system!r}, {plan.reference!r}: {reasons}; nothing was sent")
-        return self._sales.write(plan) if isinstance(plan.document, OrderDocument) else self._counts.write(plan)
+        return self._counts.write(plan) if isinstance(plan.document, StockCount) else self._sales.write(plan)

@@ -117,6 +117,8 @@ class Step(enum.StrEnum):
     QUOTE = "quote"
     CONFIRM = "confirm"
     CANCEL = "cancel"
+    #: A cancelled sale back to a draft.
+    REVIVE = "revive"
     DONE = "done"
     #: The ERP no longer lets anybody change this sale.
     STUCK = "stuck"
@@ -152,6 +154,15 @@ def next_undo(sale: SaleImage | None) -> Step:
     if sale.state in {"draft", "quotation"}:
         return Step.CANCEL
     return Step.TO_DRAFT if sale.state in CHANGEABLE else Step.STUCK
+
+
+def next_restore(sale: SaleImage | None, until: str) -> Step:
+    """Towards the sale as it was before it was cancelled; `until` is the state it had."""
+    if sale is None:
+        return Step.REVIVE
+    if sale.state == until or sale.state in FIRM:
+        return Step.DONE
+    return {"draft": Step.QUOTE, "quotation": Step.CONFIRM}.get(sale.state, Step.STUCK)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -62,6 +62,39 @@ def as_we_left_it(sale: SaleImage, receipt: Receipt) -> Precondition:
     )
 
 
+def reversal(sale: SaleImage | None) -> tuple[Text, ...]:
+    """What taking back a sale of somebody else's would send."""
+    if sale is None:
+        return ()
+    number = sale.number or f"id {sale.id}"
+    size, total = len(sale.lines), f"{sale.total:.2f}"
+    return (
+        {
+            "en": f"cancel sale {number} for {sale.reference}: {size} lines, {total}; nothing is deleted",
+            "zh": f"取消 {sale.reference} 的销售单 {number}：{size} 行，金额 {total}；不删除任何数据",
+        },
+    )
+
+
+def restoring(sale: SaleImage | None) -> tuple[Text, ...]:
+    """What makes a cancelled sale stand again."""
+    if sale is None:
+        return ()
+    number = sale.number or f"id {sale.id}"
+    return ({"en": f"bring back cancelled sale {number}", "zh": f"恢复已取消的销售单 {number}"},)
+
+
+def still_cancelled(sale: SaleImage | None, live: Sequence[SaleImage]) -> Precondition:
+    """A cancelled sale is brought back only where nothing took its place."""
+    ok = sale is not None and not live
+    en = "the sale is cancelled and nothing took its place"
+    zh = "销售单仍为取消状态，且没有其他单据代替它"
+    if not ok:
+        en = "the cancelled sale is gone, or another one stands in its place; correct it by hand"
+        zh = "已取消的销售单不存在，或已有其他单据代替它；请人工处理"
+    return Precondition(name="still cancelled", ok=ok, message={"en": en, "zh": zh})
+
+
 def in_words(document: OrderDocument, operation: Operation, sale: SaleImage | None) -> tuple[Text, ...]:
     """What `write` would send, one sentence a step."""
     name = document.reference

@@ -35,7 +35,15 @@ DESCRIPTION = "tillwatch: 补传订单 / order replayed"
 
 def live_sales(session: Session, reference: str) -> list[SaleImage]:
     """Sales with this reference that are not cancelled, oldest first."""
-    domain = [["reference", "=", reference], ["state", "!=", "cancelled"]]
+    return _sales(session, [["reference", "=", reference], ["state", "!=", "cancelled"]])
+
+
+def cancelled_sales(session: Session, reference: str) -> list[SaleImage]:
+    """Sales with this reference that are cancelled, oldest first."""
+    return _sales(session, [["reference", "=", reference], ["state", "=", "cancelled"]])
+
+
+def _sales(session: Session, domain: list[Any]) -> list[SaleImage]:
     rows = session.read(SALE_MODEL, "search_read", domain, 0, None, [["id", "ASC"]], list(sale_steps.FIELDS))
     return [sale_steps.image(row) for row in rows]
 
@@ -47,11 +55,10 @@ class SaleWriter:
     """
 
     def __init__(self, session: Session, partners: PartnerLookup, plan: Plan, *, clock: Clock) -> None:
-        assert isinstance(plan.document, OrderDocument)
         self._session = session
         self._partners = partners
         self._plan = plan
-        self._document = plan.document
+        self._document = _wanted(plan)
         self._clock = clock
         self._taken: list[str] = []
         #: Id of the sale we created, once we know it.
@@ -59,15 +66,13 @@ class SaleWriter:
         self._yields = 0
 
     def write(self) -> Receipt:
-        wanted = content(self._document.lines)
-        undo = self._plan.operation is Operation.CANCEL
         for _ in range(MAX_STEPS):
             sales = self._look()
             if len(sales) > 1:
                 self._yield(sales)
                 continue
             sale = sales[0] if sales else None
-            step = sale_steps.next_undo(sale) if undo else sale_steps.next_step(sale, wanted)
+            step = self._next(sale)
             if step is Step.DONE:
                 return self._receipt(sale)
             self._unmoved(sale)
@@ -76,6 +81,16 @@ class SaleWriter:
                 raise self._rejected(f"it is {sale.state!r} now; correct it by hand in the ERP")
             self._take(step, sale)
         raise self._rejected(f"it changed under us again and again; done so far: {', '.join(self._taken)}")
+
+    def _next(self, sale: SaleImage | None) -> Step:
+        match self._plan.operation:
+            case Operation.CANCEL:
+                return sale_steps.next_undo(sale)
+            case Operation.RESTORE:
+                assert self._plan.before is not None
+                return sale_steps.next_restore(sale, self._plan.before["until"])
+            case _:
+                return sale_steps.next_step(sale, content(self._document.lines))
 
     def _look(self) -> list[SaleImage]:
         try:
@@ -113,7 +128,8 @@ class SaleWriter:
         if before is not None:
             allowed.append(content(sale_steps.lines_of(before)))
         if sale is None:
-            moved = before is not None or bool(self._taken)
+            expected = before is not None and self._plan.operation is not Operation.RESTORE
+            moved = expected or bool(self._taken)
         else:
             moved = content(sale.lines) not in allowed or (before is not None and before["id"] != sale.id)
         if moved:
@@ -127,11 +143,23 @@ class SaleWriter:
             created = self._send("create", "create", [values])
             self._ours = created[0] if created else None
             return
+        if step is Step.REVIVE:
+            self._revive()
+            return
         assert sale is not None
         if step is Step.LINES:
             self._send("lines", "write", [sale.id], {"lines": self._lines(sale)}, context=_unchanged(sale))
         else:
             self._send(str(step), str(step), [sale.id], context=_unchanged(sale))
+
+    def _revive(self) -> None:
+        """Only the sale we cancelled, and only while it is as we left it."""
+        assert self._plan.before is not None
+        found = cancelled_sales(self._session, self._plan.reference)
+        gone = next((sale for sale in found if sale.id == self._plan.before["id"]), None)
+        if gone is None or content(gone.lines) != content(self._document.lines):
+            raise self._rejected("the cancelled sale is not as we left it; correct it by hand in the ERP")
+        self._send("revive", "draft", [gone.id], context=_unchanged(gone))
 
     def _send(self, name: str, method: str, *arguments: object, context: Mapping[str, object] | None = None) -> Any:
         """One writing call, sent once. None when the ERP refused it as stale or its answer was lost."""
@@ -194,6 +222,14 @@ class SaleWriter:
         return OutcomeUnknown(
             f"system {self._session.system!r}, order {self._plan.reference!r}: {text}; use find before anything else"
         )
+
+
+def _wanted(plan: Plan) -> OrderDocument:
+    """The order a plan is about; what is to be taken back has the lines it was found with."""
+    if isinstance(plan.document, OrderDocument):
+        return plan.document
+    lines = sale_steps.lines_of(plan.before) if plan.before is not None else ()
+    return OrderDocument(reference=plan.reference, lines=lines)
 
 
 def receipt_of(plan: Plan, sale: SaleImage | None, state: ReceiptState, taken: Sequence[str]) -> Receipt:
