@@ -74,8 +74,8 @@ MESSAGES: Mapping[str, Text] = {
     "audit.next": Text("Next rows", "下一页"),
     "audit.previous": Text("Previous rows", "上一页"),
     "audit.for_incident": Text(
-        "A drift incident closes only with a clean audit.",
-        "差异事件只能由一次结果一致的对账关闭。",
+        "A drift incident closes only with a clean audit, or one within its thresholds.",
+        "差异事件只能由一次结果一致或在允许范围内的对账关闭。",
     ),
     "audit.first_seen": Text("First seen", "首次发现"),
     "audit.other_currency": Text("Another currency", "币种不同"),

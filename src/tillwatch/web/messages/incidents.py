@@ -59,8 +59,9 @@ MESSAGES: Mapping[str, Text] = {
     "incident.note_send": Text("Save note", "保存备注"),
     "incident.resolve": Text("Resolve by hand", "手动解决"),
     "incident.resolve_hint": Text(
-        "Only possible when no alert fires any more. Data differences close with a clean audit, never by hand.",
-        "只有在没有告警触发时才能手动解决。数据差异只能由一次结果一致的对账关闭。",
+        "Only possible when no alert fires any more. "
+        "Data differences close with an audit that is clean or within its thresholds, never by hand.",
+        "只有在没有告警触发时才能手动解决。数据差异只能由一次结果一致或在允许范围内的对账关闭。",
     ),
     "incident.resolve_reason": Text("Why is it over?", "为什么认为已解决？"),
     "incident.resolve_send": Text("Resolve", "解决"),
