@@ -82,6 +82,8 @@ class FrontMatter(Strict):
     id: Id
     title: Both
     serves: Annotated[tuple[str, ...], Key(min_length=1)]
+    #: Serves these alerts only where their interface carries one of these (orders, stock, …); empty = everywhere else.
+    carries: tuple[str, ...] = ()
     owner: Annotated[str, Key(min_length=1)]
     role: Annotated[str, Key(min_length=1)]
     minutes: Annotated[int, Key(ge=1, le=1440)]

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
+from itertools import product
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -60,13 +61,16 @@ def load_one(path: Path, registry: Registry) -> Runbook:
 
 
 def _served_twice(books: Iterable[Runbook]) -> Iterator[Problem]:
-    served: dict[str, Runbook] = {}
+    served: dict[tuple[str, str], Runbook] = {}
     for book in books:
-        for alert in book.head.serves:
-            if alert in served:
-                other = served[alert].file
-                yield Problem(file=book.file, message=f"serves '{alert}', which {other} serves already; one only")
-            served[alert] = book
+        for alert, carried in product(book.head.serves, book.head.carries or ("",)):
+            if (alert, carried) in served:
+                other = served[alert, carried].file
+                where = f" of interfaces that carry {carried}" if carried else ""
+                yield Problem(
+                    file=book.file, message=f"serves '{alert}'{where}, which {other} serves already; one only"
+                )
+            served[alert, carried] = book
 
 
 def lint(book: Runbook, registry: Registry, *, stem: str) -> list[Problem]:

@@ -21,8 +21,8 @@ def suggest(
         if episode.state is AlertState.RESOLVED:
             continue
         name = episode.labels.get("alertname", "")
-        for book in books.values():
-            if name in book.head.serves and book.id not in links:
+        for book in _serving(books, name, _carried(config, episode)):
+            if book.id not in links:
                 found = proposals(
                     book.head.params,
                     incident=incident,
@@ -35,6 +35,18 @@ def suggest(
                 params = {key: value for key, value in found.items() if key in known.params}
                 links[book.id] = RunbookLink(id=book.id, url=link(book.id, incident), params=params)
     return tuple(links.values())
+
+
+def _serving(books: Mapping[str, Runbook], alert: str, carried: str) -> list[Runbook]:
+    """Those written for what the interface carries; where there is none, those written for everything."""
+    those = [book for book in books.values() if alert in book.head.serves]
+    return [book for book in those if carried in book.head.carries] or [book for book in those if not book.head.carries]
+
+
+def _carried(config: ChainConfig, episode: Episode) -> str:
+    """What the interface of an alert carries; empty when it names none of ours."""
+    name = episode.labels.get("interface", "")
+    return next((one.carries for one in config.interfaces if one.id == name), "")
 
 
 def link(runbook: str, incident: int) -> str:
