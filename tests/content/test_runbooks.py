@@ -1,5 +1,6 @@
 """The runbooks that ship: every alert has exactly one, both languages are there, and every one can be planned."""
 
+import shutil
 from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,6 +11,7 @@ import yaml
 from tillwatch.audit.verdict import DRIFT, INCONCLUSIVE, SYNC_LAG
 from tillwatch.config.declared import ChainConfig
 from tillwatch.config.load import load
+from tillwatch.errors import RunbookError
 from tillwatch.model.alert import AlertState, Episode
 from tillwatch.model.incident import Component, ComponentKind
 from tillwatch.probers.verdict import ALERT_NAMES
@@ -78,6 +80,19 @@ def test_drift_of_stock_has_a_runbook_of_its_own(
     component = Component(kind=ComponentKind.INTERFACE, id=interface or "orders-chaoyang")
     (link,) = suggest(books, config, component, [episode], 7)
     assert (link.id, dict(link.params)) == (expected, {"audit": interface or "orders-chaoyang"})
+
+
+def test_two_runbooks_for_one_alert_of_one_kind_of_data_are_a_problem(tmp_path: Path) -> None:
+    for name in ("runbooks", "probes", "alerts"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    shutil.copy(ROOT / "tillwatch.yaml", tmp_path)
+    for ending in (".md", ".en.md"):
+        text = (tmp_path / "runbooks" / f"stock-drift{ending}").read_text(encoding="utf-8")
+        (tmp_path / "runbooks" / f"other{ending}").write_text(
+            text.replace("id: stock-drift", "id: other").replace("[stock, prices]", "[prices]"), encoding="utf-8"
+        )
+    with pytest.raises(RunbookError, match=r"serves 'Drift' of interfaces that carry prices, which .* serves already"):
+        load_all(load(tmp_path, environment={"ERP_PASSWORD": "geheim-7788"}), REGISTRY)
 
 
 def test_every_runbook_speaks_both_languages_throughout(books: dict[str, Runbook]) -> None:
