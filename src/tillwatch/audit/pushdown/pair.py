@@ -11,7 +11,8 @@ from tillwatch.audit.pushdown.elements import Refused
 from tillwatch.audit.reading import LEAVE_SECONDS, POLL_SECONDS, SIDES, Gate, SideFault, Sides
 
 T = TypeVar("T")
-_Job = Callable[[], Any] | None
+#: The number it was asked under, and what to do.
+_Job = tuple[int, Callable[[], Any]] | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +39,8 @@ class Pair:
 
     def __init__(self, sides: Sides, gate: Gate) -> None:
         self._sides, self._gate = sides, gate
-        self._answers: queue.Queue[tuple[str, Any, BaseException | None]] = queue.Queue()
+        self._answers: queue.Queue[tuple[int, str, Any, BaseException | None]] = queue.Queue()
+        self._asked = 0
         self._workers: dict[str, _Worker] = {}
 
     def __enter__(self) -> Self:
@@ -61,22 +63,26 @@ class Pair:
 
     def ask(self, doing: str, jobs: Mapping[str, Callable[[], T]]) -> dict[str, T]:
         """Run a job on the thread of each side named, together. Raises SideFault or Refused."""
-        self.begin(jobs)
-        return self.wait(doing, jobs)
+        return self.wait(doing, self.begin(jobs), jobs)
 
-    def begin(self, jobs: Mapping[str, Callable[[], T]]) -> None:
-        """Give a job to the thread of each side named; `wait` tells how they ended."""
+    def begin(self, jobs: Mapping[str, Callable[[], T]]) -> int:
+        """Give a job to the thread of each side named; `wait` tells how those under this number ended."""
+        self._asked += 1
         for side, job in jobs.items():
-            self._workers[side].jobs.put(job)
+            self._workers[side].jobs.put((self._asked, job))
+        return self._asked
 
-    def wait(self, doing: str, sides: Collection[str]) -> dict[str, Any]:
+    def wait(self, doing: str, asked: int, sides: Collection[str]) -> dict[str, Any]:
         """What the jobs of these sides gave. Raises SideFault or Refused."""
         found: dict[str, Any] = {}
         while len(found) < len(sides):
             self._gate.check(doing)
             try:
-                side, answer, error = self._answers.get(timeout=POLL_SECONDS)
+                number, side, answer, error = self._answers.get(timeout=POLL_SECONDS)
             except queue.Empty:
+                continue
+            if number != asked:
+                # Of something that was given up when the other side refused.
                 continue
             if isinstance(error, Refused | SideFault):
                 raise error
@@ -103,10 +109,11 @@ class Pair:
         self._workers[side].last.append(closing)
 
     def _work(self, side: str, worker: _Worker) -> None:
-        while (job := worker.jobs.get()) is not None:
+        while (asked := worker.jobs.get()) is not None:
+            number, job = asked
             try:
-                self._answers.put((side, job(), None))
+                self._answers.put((number, side, job(), None))
             except BaseException as error:
-                self._answers.put((side, None, error))
+                self._answers.put((number, side, None, error))
         for closing in worker.last:
             closing()

@@ -38,7 +38,7 @@ def cells(pair: Pair, gate: Gate, readers: Both[Callable[[], Iterator[Cell]]]) -
         except BaseException as error:
             put(error)
 
-    pair.begin({side: _bound(pump, side) for side in SIDES})
+    asked = pair.begin({side: _bound(pump, side) for side in SIDES})
     rows = dict.fromkeys(SIDES, 0)
     ended: set[str] = set()
     try:
@@ -60,7 +60,7 @@ def cells(pair: Pair, gate: Gate, readers: Both[Callable[[], Iterator[Cell]]]) -
             yield side, got
     finally:
         cancel.set()
-    pair.wait("ending", SIDES)
+    pair.wait("ending", asked, SIDES)
 
 
 def _bound(pump: Callable[[str], None], side: str) -> Callable[[], None]:
