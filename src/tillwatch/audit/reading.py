@@ -10,16 +10,16 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from operator import attrgetter
 from typing import TypeVar
 
 from tillwatch.audit.declare import Declared
+from tillwatch.audit.intake import Intake
 from tillwatch.audit.rows import MAX_EXAMPLES, Encoder, Faults
 from tillwatch.audit.shape import Shape
 from tillwatch.audit.spill import Spill
 from tillwatch.audit.turns import SHARED, Throttle, Turn, in_turn
 from tillwatch.clock import Clock
-from tillwatch.errors import TillwatchError
+from tillwatch.errors import SchemaMismatch, TillwatchError
 from tillwatch.model.audit import Row, Verdict
 from tillwatch.sources.base import Reading, Source, Tail
 
@@ -255,27 +255,30 @@ class Sides:
         """Read the sides in `todo`; what speaks against each reading, empty when nothing does."""
         box: queue.Queue[_Item] = queue.Queue(MAX_BATCHES_WAITING)
         cancel = threading.Event()
-        encoders: dict[str, Encoder] = {}
+        intakes: dict[str, Intake] = {}
         threads: dict[str, threading.Thread] = {}
         self.refuse_hanging(todo)
         for side in todo:
             self._spill.clear(side)
             context = self._declared.left_context if side == "left" else self._declared.right_context
-            encoders[side] = Encoder(self._declared, context, str(self.reads[side]), self._shape(side))
-            threads[side] = self._start(side, encoders[side].columns, asks[side], box, cancel)
+            encoder = Encoder(self._declared, context, str(self.reads[side]), self._shape(side))
+            intakes[side] = Intake(side, encoder, self._spill, pending_only=pending_only)
+            threads[side] = self._start(side, encoder.columns, asks[side], box, cancel)
         read: dict[str, int] = dict.fromkeys(todo, 0)
         doubts: dict[str, str] = {}
         try:
             while len(doubts) < len(todo):
                 side, item = self._take(box, [side for side in todo if side not in doubts])
                 if isinstance(item, Tail):
-                    doubts[side] = self._finished(side, item, read[side], encoders[side], whole=not pending_only)
+                    doubts[side] = self._finished(side, item, read[side], intakes[side], whole=not pending_only)
                 elif isinstance(item, BaseException):
                     raise self.fault(side, item)
                 else:
                     read[side] += len(item)
-                    self._keep(side, item, encoders[side], pending_only=pending_only)
+                    intakes[side].take(item)
                     setattr(self._progress, side, read[side])
+        except SchemaMismatch as error:
+            raise SideFault(str(error)) from error
         finally:
             cancel.set()
             self._leave(threads)
@@ -333,17 +336,9 @@ class Sides:
             except queue.Empty:
                 continue
 
-    def _keep(self, side: str, batch: Sequence[Row], encoder: Encoder, *, pending_only: bool) -> None:
-        try:
-            encoded = [row for row in map(encoder.encode, batch) if row is not None]
-        except TillwatchError as error:
-            raise SideFault(str(error)) from error
-        if not pending_only and not all(map(attrgetter("exact"), encoded)):
-            self.reads[side].exact_keys = False
-        self._spill.add(side, encoded, pending_only=pending_only)
-
-    def _finished(self, side: str, tail: Tail, rows: int, encoder: Encoder, *, whole: bool) -> str:
+    def _finished(self, side: str, tail: Tail, rows: int, intake: Intake, *, whole: bool) -> str:
         read = self.reads[side]
+        intake.finish()
         read.reads += 1
         read.rows_read += rows
         read.bytes_read += tail.bytes_read
@@ -353,7 +348,8 @@ class Sides:
             # Not of a later look: what changed in between would be known to nobody.
             read.token = tail.token or read.token
             read.rows = compared
-            read.faults = encoder.faults
+            read.faults = intake.encoder.faults
+            read.exact_keys = read.exact_keys and intake.exact
         return doubt(str(read), tail, rows)
 
     def _shape(self, side: str) -> Shape:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import orjson
 
@@ -30,9 +31,11 @@ class Faults:
     keyless_examples: list[str] = field(default_factory=list)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Encoded:
-    """One row. `key` sorts and compares as bytes; `context` holds what is shown and priced but not compared."""
+class Encoded(NamedTuple):
+    """One row. `key` sorts and compares as bytes; `context` holds what is shown and priced but not compared.
+
+    A tuple, because millions are made.
+    """
 
     key: bytes
     cells: bytes
@@ -48,10 +51,14 @@ class Encoder:
         """`where` names the side in messages, for example `till-chaoyang.orders`. With a `shape` rows out of scope are
         dropped, and rows that are put together later are encoded with all their digits."""
         self._where = where
-        self._key = [(rule.name, canonical(rule)) for rule in declared.key]
-        fields = shape.raw(declared.fields) if shape else declared.fields
-        self._fields = [(rule.name, canonical(rule)) for rule in fields]
-        self._context = [(rule.name, canonical(rule)) for rule in (shape.raw(context) if shape else context)]
+        self.key = declared.key
+        self.fields = shape.raw(declared.fields) if shape else declared.fields
+        self.context = tuple(shape.raw(context) if shape else context)
+        #: Rows may be left out, so each must be looked at by itself.
+        self.chooses = bool(shape and shape.conditions)
+        self._key = [(rule.name, canonical(rule)) for rule in self.key]
+        self._fields = [(rule.name, canonical(rule)) for rule in self.fields]
+        self._context = [(rule.name, canonical(rule)) for rule in self.context]
         self._shape = shape if shape and shape.conditions else None
         self._constants = shape.constants if shape else {}
         names = [name for name, _ in (*self._key, *self._fields, *self._context) if name not in self._constants]
@@ -78,10 +85,13 @@ class Encoder:
                 exact=key == [str(part) if type(part) is int else part for part in raw_key],
             )
         except KeyError as error:
-            absent = error.args[0]
-            raise SchemaMismatch(
-                f"{self._where}: a row has no field '{absent}'; the dataset must give {', '.join(self.columns)}"
-            ) from error
+            raise self.absent(str(error.args[0])) from error
+
+    def absent(self, field: str) -> SchemaMismatch:
+        """What to raise when a row has no `field`."""
+        return SchemaMismatch(
+            f"{self._where}: a row has no field '{field}'; the dataset must give {', '.join(self.columns)}"
+        )
 
     def _in_scope(self, shape: Shape, row: Row) -> bool:
         """A row of which that cannot be told is left out and counted as unreadable: then the audit is not clean."""

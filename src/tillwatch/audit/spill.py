@@ -95,7 +95,7 @@ class Spill:
         try:
             self._connection.executemany(
                 f"INSERT INTO {_table(side)} SELECT ?1, ?2, ?3{wanted}",
-                [(row.key, row.cells, row.context) for row in rows],
+                [row[:3] for row in rows],
             )
         except sqlite3.OperationalError as error:
             raise _full(error) from error

@@ -6,18 +6,24 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
+import polars as pl
 import pytest
 from tests.support.audits import ZONE
 from tests.support.engines import ENGINES, Engines
 
 from tillwatch.audit.canonical import FieldType, Precision, Rule, Trim, Unreadable, canonical
+from tillwatch.audit.frames import rules
+from tillwatch.audit.frames.columns import kind_of, series
 from tillwatch.audit.pushdown import handshake
 from tillwatch.audit.pushdown.elements import element
 from tillwatch.audit.pushdown.statements import RULES
+from tillwatch.model.audit import Value
 from tillwatch.sources.sql import values
 
 #: Of all values of a dialect; each of the columns below gets a share.
 VALUES = 100_000
+#: Every second text holds a character that normal forms know, and every third number is one in an odd spelling.
+_LEAST_OF_POLARS = 0.02
 _PIECES = (
     "a",
     "B",
@@ -166,6 +172,24 @@ def agrees(
             # Not only the same meaning but the same text, so that equal values hash equally.
             assert said == reference, (how, raw)
     assert spoken_for > count * least_share(engine, make, how), (how, spoken_for, count)
+    polars_agrees([values.canonical(raw, column.zone) for raw, _, _ in answers], how)
+
+
+def polars_agrees(given: list[Value], how: Rule) -> None:
+    """Of the same values as the driver handed them over; values of several types are no column."""
+    read = canonical(how)
+    for type in {str, int, Decimal, date, datetime} & set(map(_type, given)):
+        some = [value for value in given if value is None or _type(value) is type]
+        kind = kind_of(some)
+        expressions = rules.element(kind, pl.col("c"), how)
+        found = pl.DataFrame({"c": series(kind, some)}).select(text=expressions.text, odd=expressions.odd)
+        spoken = [(value, text) for value, (text, is_odd) in zip(some, found.iter_rows(), strict=True) if not is_odd]
+        assert all(read(value) == text for value, text in spoken), how
+        assert len(spoken) > len(some) * _LEAST_OF_POLARS, (how, len(spoken), len(some))
+
+
+def _type(value: object) -> type:
+    return value.__class__
 
 
 def least_share(engine: str, make: Callable[[random.Random], object], how: Rule) -> float:
