@@ -2,6 +2,7 @@
 
 elements    what every dialect must say of a column: a text that stands for its value, and when it does not
 postgresql, mysql, sqlite   the rule table of each dialect
+sqlserver, oracle   the same, compiled and linted, never run
 keys        the key as SQL, its order, and whether its rows can be asked for again
 prepare     from two open sessions to two sides that give the same sums
 pair        both sides at once, under the audit's deadline
