@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Callable
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 from tests.support.audits import ZONE
 from tests.support.engines import ENGINES, Engines
+from tests.support.nasty import moment, number, whole
 
 from tillwatch.audit.canonical import FieldType, Precision, Rule, Trim, Unreadable, canonical
 from tillwatch.audit.frames import rules
@@ -56,24 +57,8 @@ def text(chance: random.Random) -> str:
     return "".join(chance.choices(_PIECES, k=chance.randrange(9)))
 
 
-def number(chance: random.Random) -> Decimal:
-    """Of any size, often half way between two places."""
-    digits = chance.randrange(10 ** chance.randrange(1, 14))
-    made = Decimal(digits).scaleb(-chance.randrange(6))
-    return -made if chance.random() < 0.3 else made
-
-
-def moment(chance: random.Random) -> datetime:
-    start = datetime(1970, 1, 1)  # noqa: DTZ001 - a wall clock on purpose
-    return start + timedelta(seconds=chance.randrange(2**32), microseconds=chance.choice([0, 500, 999_999, 123_456]))
-
-
 def day(chance: random.Random) -> date:
     return moment(chance).date()
-
-
-def whole(chance: random.Random) -> int:
-    return chance.randrange(-(2 ** chance.randrange(1, 63)), 2 ** chance.randrange(1, 63))
 
 
 def numeral(chance: random.Random) -> str:
