@@ -61,6 +61,8 @@ PHRASES: Mapping[str, str] = {
     "it has no primary key to read it by": "没有可供读取的主键",
     "it has no row numbers to read it by": "没有可供读取的行号",
     "one row is larger than what the server puts together": "有一行超过服务器能拼接的大小",
+    "{} has an unknown number of places": "{0} 的小数位数未知",
+    "{} is a day in {} and its column counts in {}": "{0} 是 {1} 的日期，而列按 {2} 计时",
     "{} is declared {} and its column is {}": "{0} 声明为 {1}，而列类型为 {2}",
     "{} is the change field, which is read as a moment": "{0} 是变更字段，按时刻读取",
     "the clock of {} still changes, which databases judge differently": "{0} 的时钟仍在调整，各数据库的判断不同",

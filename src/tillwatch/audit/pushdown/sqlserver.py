@@ -26,12 +26,13 @@ def literal(value: str) -> str:
 
 def record(texts: Sequence[str]) -> str:
     """Texts of a row one after the other, each behind its length in bytes; NULL looks like no text."""
-    parts = []
-    for text in texts:
-        utf8 = f"CAST({text} AS VARCHAR(MAX)) {_UTF8}"
-        counted = f"CAST(DATALENGTH({utf8}) AS VARCHAR(12)) + ':' + {utf8}"
-        parts.append(f"CASE WHEN {text} IS NULL THEN '~' ELSE {counted} END")
-    return " + ".join(parts)
+    return " + ".join(map(_counted, texts))
+
+
+def _counted(text: str) -> str:
+    utf8 = f"CAST({text} AS VARCHAR(MAX)) {_UTF8}"
+    counted = f"CAST(DATALENGTH({utf8}) AS VARCHAR(12)) + ':' + {utf8}"
+    return f"CASE WHEN {text} IS NULL THEN '~' ELSE {counted} END"
 
 
 def slices(row: str) -> tuple[str, str]:
