@@ -1,7 +1,7 @@
 """A side that fails in the middle, on real databases: no verdict that is not proven, and what was known stays known."""
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -34,7 +34,17 @@ MANY = 300_000
 class Bench:
     """PostgreSQL against SQLite with one wrong row, audited once: that drift is the last good state."""
 
-    def __init__(self, left: Store, right: Store, database: Database, clock: ManualClock, folder: Path) -> None:
+    def __init__(
+        self,
+        left: Store,
+        right: Store,
+        database: Database,
+        clock: ManualClock,
+        folder: Path,
+        *,
+        strategy: str = "stream",
+    ) -> None:
+        self.strategy = strategy
         self.left, self.right, self.database, self.clock, self.folder = left, right, database, clock, folder
         self.metrics = Metrics()
         self.options: dict[str, dict[str, Any]] = {"erp": {"table": "stock"}, "till": {"table": "stock"}}
@@ -48,6 +58,7 @@ class Bench:
         clock.sleep = self._slept  # type: ignore[method-assign]
         self.known = self.run()
         assert (self.known.verdict, self.known.changed) == (Verdict.DRIFT, 1)
+        assert self.known.strategy == strategy
 
     def get(self, system: str) -> Any:
         store = self.left if system == "erp" else self.right
@@ -63,7 +74,7 @@ class Bench:
         return source
 
     def run(self, *, progress: Callable[[Progress], None] | None = None) -> AuditReport:
-        spec = audit(strategy="stream", settle=SETTLE)
+        spec = audit(strategy=self.strategy, settle=SETTLE)
         runner = AuditRunner(chain(spec), self, database=self.database, clock=self.clock, metrics=self.metrics)
         self._open.callback(runner.stop)
         return runner.run("stock", progress=progress) if progress else runner.run("stock")
@@ -99,18 +110,35 @@ def _bare(report: AuditReport) -> AuditReport:
     return replace(report, differences=())
 
 
-@pytest.fixture
-def bench(tmp_path: Path, postgres: Postgres, sqlite_database: Database, clock: ManualClock) -> Iterator[Bench]:
+@contextmanager
+def opened(
+    strategy: str, tmp_path: Path, postgres: Postgres, database: Database, clock: ManualClock
+) -> Iterator[Bench]:
     with ExitStack() as stack:
         left = stack.enter_context(postgres_store(postgres))
         right = stack.enter_context(sqlite_store(tmp_path, "till"))
-        bench = Bench(left, right, sqlite_database, clock, tmp_path)
+        bench = Bench(left, right, database, clock, tmp_path, strategy=strategy)
         yield bench
         bench.close()
 
 
-def test_a_server_that_goes_away_while_it_is_read_fails_the_audit(bench: Bench, postgres: Postgres) -> None:
-    bench.options["erp"] = {
+@pytest.fixture(params=["stream", "digest", "records"])
+def bench(
+    request: pytest.FixtureRequest, tmp_path: Path, postgres: Postgres, sqlite_database: Database, clock: ManualClock
+) -> Iterator[Bench]:
+    with opened(request.param, tmp_path, postgres, sqlite_database, clock) as bench:
+        yield bench
+
+
+@pytest.fixture
+def streaming(tmp_path: Path, postgres: Postgres, sqlite_database: Database, clock: ManualClock) -> Iterator[Bench]:
+    """For what only happens while rows come in one by one."""
+    with opened("stream", tmp_path, postgres, sqlite_database, clock) as bench:
+        yield bench
+
+
+def test_a_server_that_goes_away_while_it_is_read_fails_the_audit(streaming: Bench, postgres: Postgres) -> None:
+    streaming.options["erp"] = {
         "query": "SELECT 's1' AS shop, i::text AS sku, i / 4.0 AS quantity, 'x' AS note,"
         f" now() AS updated_at FROM generate_series(1, {MANY}) i"
     }
@@ -122,7 +150,7 @@ def test_a_server_that_goes_away_while_it_is_read_fails_the_audit(bench: Bench, 
             postgres.stop()
 
     try:
-        report = bench.run(progress=pull)
+        report = streaming.run(progress=pull)
     finally:
         postgres.start()
     assert 0 < gone[0] < MANY
@@ -130,7 +158,7 @@ def test_a_server_that_goes_away_while_it_is_read_fails_the_audit(bench: Bench, 
     assert report.reason.startswith("erp.stock: system 'erp' at postgresql+psycopg://")
     assert report.evidence["cause"] == "tcp"
     assert (report.missing, report.extra, report.changed, report.differences) == (0, 0, 0, ())
-    bench.assert_nothing_forgotten()
+    streaming.assert_nothing_forgotten()
 
 
 def test_a_server_that_goes_away_while_rows_settle_confirms_nothing_and_keeps_the_suspect(
@@ -164,19 +192,19 @@ def test_a_table_that_is_locked_runs_into_the_time_limit(bench: Bench, postgres:
     assert bench.run().verdict is Verdict.DRIFT
 
 
-def test_a_side_that_contradicts_its_own_count_is_no_evidence(bench: Bench) -> None:
+def test_a_side_that_contradicts_its_own_count_is_no_evidence(streaming: Bench) -> None:
     # A view that grows with each statement, also within one snapshot: ten rows a millisecond.
-    bench.left.execute("CREATE TABLE beginning AS SELECT clock_timestamp() AS moment")
-    bench.options["erp"] = {
+    streaming.left.execute("CREATE TABLE beginning AS SELECT clock_timestamp() AS moment")
+    streaming.options["erp"] = {
         "query": "SELECT 's1' AS shop, i::text AS sku, 1.0 AS quantity, 'x' AS note, now() AS updated_at FROM beginning,"
         " generate_series(1, (extract(epoch FROM statement_timestamp() - moment) * 10000)::int) i"
     }
-    report = bench.run()
+    report = streaming.run()
     assert report.verdict is Verdict.INCONCLUSIVE
     assert report.reason.startswith("erp.stock counts ")
     assert report.reason.endswith("read twice, so this is no evidence of drift")
     assert report.differences == ()
-    bench.assert_nothing_forgotten()
+    streaming.assert_nothing_forgotten()
 
 
 @pytest.mark.parametrize(
