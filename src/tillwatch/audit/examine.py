@@ -93,7 +93,7 @@ def examine(order: Order) -> AuditReport:
     found = _Found(categories=Categories(name=spec.category))
     try:
         left, right = order.open(spec.left.system), order.open(spec.right.system)
-        with Spill() as spill:
+        with Spill(alive=gate.alive) as spill:
             sides = Sides(
                 order.declared,
                 left,

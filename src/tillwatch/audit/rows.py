@@ -60,16 +60,17 @@ class Encoder:
         self._fields = [(rule.name, canonical(rule)) for rule in self.fields]
         self._context = [(rule.name, canonical(rule)) for rule in self.context]
         self._shape = shape if shape and shape.conditions else None
-        self._constants = shape.constants if shape else {}
-        names = [name for name, _ in (*self._key, *self._fields, *self._context) if name not in self._constants]
+        #: Fields that are the same in every row of this side, and not read.
+        self.constants = shape.constants if shape else {}
+        names = [name for name, _ in (*self._key, *self._fields, *self._context) if name not in self.constants]
         self.columns = tuple(dict.fromkeys([*names, *(shape.columns if shape else ())]))
         self.faults = Faults()
 
     def encode(self, row: Row) -> Encoded | None:
         """The row as bytes; None when it has no usable key (counted) or is out of scope. Raises SchemaMismatch for an
         absent column."""
-        if self._constants:
-            row = {**row, **self._constants}
+        if self.constants:
+            row = {**row, **self.constants}
         try:
             if self._shape is not None and not self._in_scope(self._shape, row):
                 return None

@@ -8,6 +8,7 @@ where it lies (SQLITE_TMPDIR, TMPDIR, /var/tmp, /tmp).
 import enum
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
@@ -15,10 +16,12 @@ from types import TracebackType
 from typing import Self
 
 from tillwatch.audit.rows import Encoded
-from tillwatch.errors import UnavailableError
+from tillwatch.errors import TillwatchError, UnavailableError
 
 #: Page cache, and with it the memory of one sort, in KiB. Three of them at most are in use at once.
 CACHE_KIB = 32_768
+#: Steps of SQLite's machine between two signs of life: a fraction of a second of sorting.
+STEPS_PER_SIGN = 2_000_000
 
 
 #: Puts the cells of all rows of one key together.
@@ -63,8 +66,11 @@ class Repeated:
 class Spill:
     """Two tables of rows (`left`, `right`) and one of suspects. One thread uses it."""
 
-    def __init__(self, *, cache_kib: int = CACHE_KIB) -> None:
+    def __init__(self, *, cache_kib: int = CACHE_KIB, alive: Callable[[], None] = lambda: None) -> None:
+        """`alive` is also called while millions of rows are sorted, which is a single step."""
         self._connection = sqlite3.connect("", isolation_level=None)
+        self._alive = alive
+        self._connection.set_progress_handler(self._working, STEPS_PER_SIGN)
         for pragma in ("journal_mode=OFF", "synchronous=OFF", "temp_store=FILE", f"cache_size=-{cache_kib}"):
             self._connection.execute(f"PRAGMA {pragma}")
         # One transaction from first to last: nothing here is ever committed, and a commit a row would be the cost.
@@ -83,6 +89,12 @@ class Spill:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._connection.close()
+
+    def _working(self) -> int:
+        # A store that is away now is asked again soon, and by whoever can tell what that means for the run.
+        with suppress(TillwatchError):
+            self._alive()
+        return 0
 
     def clear(self, side: str) -> None:
         """Forget the rows of `side`."""

@@ -44,8 +44,7 @@ class Batches:
         """As `Encoder.encode` of each row that has a key. Raises SchemaMismatch for an absent column."""
         try:
             ready = [
-                _ready(f"c{position}", rule, [row[rule.name] for row in rows])
-                for position, rule in enumerate(self._rules)
+                _ready(f"c{position}", rule, self._values(rule.name, rows)) for position, rule in enumerate(self._rules)
             ]
         except KeyError as error:
             raise self._encoder.absent(str(error.args[0])) from error
@@ -55,6 +54,10 @@ class Batches:
         for position in found["odd"].arg_true():
             lines[position] = self._encoder.encode(rows[position])
         return [line for line in lines if line is not None]
+
+    def _values(self, name: str, rows: Sequence[Row]) -> list[Value]:
+        constants = self._encoder.constants
+        return [constants[name]] * len(rows) if name in constants else [row[name] for row in rows]
 
     def _computed(self, ready: Sequence[_Ready]) -> pl.DataFrame:
         keys, count = range(self._keys), len(ready)

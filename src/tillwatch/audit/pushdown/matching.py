@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from itertools import chain
 
-from tillwatch.audit.compare import Task, Unsuited
+from tillwatch.audit.compare import ROWS_PER_LOOK, Task, Unsuited
 from tillwatch.audit.pushdown.asking import MAX_DIFFERING_SHARE, MAX_KEYS, Found, refuse_keyless
 from tillwatch.audit.pushdown.pair import Both, Pair
 from tillwatch.audit.pushdown.scroll import ITEM, ODD, SCROLLS, Cell, Scroll, key_of
@@ -42,7 +42,9 @@ def match(pair: Pair, task: Task, askers: Both[Asker], ways: Both[Scroll], found
         if marked:
             refuse_keyless(pair, task, askers)
         most = min(MAX_KEYS, max(1, int(MAX_DIFFERING_SHARE * max(rows.values()))))
-        for item in chain(marked, unmatched.found()):
+        for number, item in enumerate(chain(marked, unmatched.found())):
+            if number % ROWS_PER_LOOK == 0:
+                task.gate.check("matching")
             found.keys[key_of(item, parts)] = None
             if len(found.keys) > most:
                 raise Unsuited(f"more than {most} of {max(rows.values())} rows differ")

@@ -18,6 +18,7 @@ from sqlalchemy import Connection
 from tillwatch.errors import SchemaMismatch
 from tillwatch.sources.changes import Slices
 from tillwatch.sources.sql.changes import bucket_name
+from tillwatch.sources.sql.collation import POSTGRESQL_ORDER
 from tillwatch.sources.sql.database import Database, Relation
 from tillwatch.sources.sql.options import SqlDataset
 from tillwatch.sources.sql.slicing import key_columns, pieces
@@ -179,7 +180,9 @@ class Session:
         """SQLite: whether rows of the table have a number of their own."""
         _, _, table = self._dataset.table.rpartition(".")
         found = self.rows(f"SELECT wr, type FROM pragma_table_list WHERE name = {_text(table)}")
-        return bool(found) and all(kind == "table" and not without for without, kind in found)
+        # A column of that name stands before the number.
+        hidden = self.rows(f"SELECT 1 FROM pragma_table_xinfo({_text(table)}) WHERE lower(name) = 'rowid'")
+        return bool(found) and not hidden and all(kind == "table" and not without for without, kind in found)
 
     def max_cell_bytes(self) -> int:
         """MySQL: the largest text it puts together and sends as one; a longer one is cut off."""
@@ -271,7 +274,7 @@ class Session:
         if self.dialect == "postgresql" and self.is_table:
             found = dict(
                 self._run(
-                    "SELECT a.attname::text, CASE c.collname WHEN 'default' THEN d.datcollate ELSE c.collcollate END"
+                    f"SELECT a.attname::text, {POSTGRESQL_ORDER}"
                     " FROM pg_attribute a JOIN pg_collation c ON c.oid = a.attcollation"
                     " JOIN pg_database d ON d.datname = current_database()"
                     f" WHERE a.attrelid = {self._regclass()} AND a.attnum > 0"

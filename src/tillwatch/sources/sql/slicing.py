@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, text
 
 from tillwatch.sources.changes import KEY_SEPARATOR
+from tillwatch.sources.sql.collation import POSTGRESQL_ORDER
 from tillwatch.sources.sql.options import SqlDataset
 
 #: Ranges in one statement. All of them are looked at for each row that one of them found, so few are faster than many.
@@ -38,7 +39,7 @@ _POSTGRESQL_COLUMNS = text(
     "SELECT a.attname::text, CASE WHEN c.collisdeterministic IS NOT FALSE THEN t.typname::text ELSE '' END,"
     " CASE WHEN EXISTS (SELECT FROM pg_index i JOIN pg_opclass o ON o.oid = ANY (i.indclass::oid[])"
     " WHERE i.indrelid = a.attrelid AND a.attnum = ANY (i.indkey::int2[]) AND o.opcname LIKE '%pattern_ops')"
-    " THEN 'pattern' WHEN c.collname = 'default' THEN d.datcollate ELSE c.collcollate END"
+    f" THEN 'pattern' ELSE {POSTGRESQL_ORDER} END"
     " FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid LEFT JOIN pg_collation c ON c.oid = a.attcollation"
     " JOIN pg_database d ON d.datname = current_database()"
     " WHERE a.attrelid = to_regclass(:name) AND a.attnum > 0 AND NOT a.attisdropped"

@@ -12,6 +12,7 @@ from tests.support.engines import spec_of
 from tillwatch.audit.declare import Declared, declare
 from tillwatch.audit.frames.encoding import Batches
 from tillwatch.audit.rows import Encoder
+from tillwatch.audit.shape import Shape
 from tillwatch.config.schema import Field
 from tillwatch.errors import SchemaMismatch
 from tillwatch.model.audit import Row
@@ -77,6 +78,17 @@ def test_what_is_shown_and_priced_beside_is_encoded_too() -> None:
     how = declared(value="abs(left.qty * left.cost)")
     assert [rule.name for rule in how.left_context] == ["cost"]
     both(how, rows)
+
+
+def test_a_field_that_is_the_same_in_all_rows_of_a_side_is_not_looked_for() -> None:
+    chance = random.Random(4)
+    rows = [row(chance, number) for number in range(100)]
+    for one in rows:
+        del one["name"]
+    shape = Shape(functions={}, constants={"name": "CNY"})
+    one, many = (Encoder(declared(), (), "till.rows", shape) for _ in range(2))
+    wanted = [line for line in map(one.encode, rows) if line is not None]
+    assert Batches(many).encode(rows) == wanted
 
 
 def test_an_absent_column_is_named() -> None:
