@@ -4,6 +4,7 @@ import threading
 from collections.abc import Sequence
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from tests.support.audits import FakeSource, audited, compared, stock, stock_audit
@@ -275,8 +276,8 @@ def test_a_full_temporary_folder_fails_the_audit_in_plain_words(monkeypatch: pyt
     class Tiny(Spill):
         """Has room for a few pages only: SQLite then says what a full disk says."""
 
-        def __init__(self) -> None:
-            super().__init__()
+        def __init__(self, **given: Any) -> None:
+            super().__init__(**given)
             self._connection.execute("PRAGMA max_page_count = 6")
 
     monkeypatch.setattr(examine_module, "Spill", Tiny)
