@@ -54,6 +54,8 @@ class Behaviour:
     broken_status: int = 500
     count_off_by: int = 0
     ignores_filter: bool = False
+    #: Filters take upper and lower case for the same, as many databases do.
+    case_blind: bool = False
     refuses_skip: bool = False
     #: Properties it no longer has, from this request on.
     dropped: set[str] = field(default_factory=set)
@@ -200,7 +202,7 @@ class ODataStub:
             return self._aggregated(one, properties, options["$apply"])
         where, parameters = "", []
         if "$filter" in options and not self.behaviour.ignores_filter:
-            found = Filter(options["$filter"], properties)
+            found = Filter(options["$filter"], properties, case_blind=self.behaviour.case_blind)
             where, parameters = f" WHERE {found.sql}", found.parameters
         with self._lock:
             (count,) = self._database.execute(f'SELECT count(*) FROM "{one.name}"{where}', parameters).fetchone()

@@ -14,6 +14,7 @@ from tillwatch.sources.odata.literals import Dialect
 MAX_COMPARISONS = 20
 #: What may stand unescaped in the query of an address.
 _SAFE = "()',:$"
+_OR = " or "
 
 Key = tuple[Value, ...]
 
@@ -68,7 +69,7 @@ def changed_since(relation: Relation, since: datetime) -> str:
 def key_filters(relation: Relation, keys: Sequence[Mapping[str, str]], *, room: int) -> Iterator[str]:
     """Filters that together find every one of `keys`, each at most `room` escaped characters. A key that no entity can
     have is left out. Raises UsageError when a single one is longer."""
-    return packed(relation.name, _equalities(relation, keys), room=room)
+    return map(any_of, packed(relation.name, _equalities(relation, keys), room=room))
 
 
 def _equalities(relation: Relation, keys: Sequence[Mapping[str, str]]) -> Iterator[tuple[str, int]]:
@@ -83,21 +84,26 @@ def _equalities(relation: Relation, keys: Sequence[Mapping[str, str]]) -> Iterat
         yield (equal[0] if len(equal) == 1 else "(" + " and ".join(equal) + ")"), len(equal)
 
 
-def packed(dataset: str, terms: Iterable[tuple[str, int]], *, room: int) -> Iterator[str]:
-    """Terms, each with its number of comparisons, joined by "or" into filters that fit. Raises UsageError."""
+def any_of(terms: Sequence[str]) -> str:
+    return _OR.join(terms)
+
+
+def packed(dataset: str, terms: Iterable[tuple[str, int]], *, room: int) -> Iterator[Sequence[str]]:
+    """Terms, each with its number of comparisons, in their order, as many together as `any_of` makes a filter of that
+    fits. Raises UsageError."""
     held: list[str] = []
     size = comparisons = 0
     for term, compared in terms:
-        length = len(quote(term, safe=_SAFE)) + len("%20or%20")
+        length = len(quote(term, safe=_SAFE)) + len(quote(_OR))
         if length > room:
             raise UsageError(
                 f"a key of dataset {dataset!r} makes a filter of {length} characters; raise max_url_characters"
             )
         if held and (size + length > room or comparisons + compared > MAX_COMPARISONS):
-            yield " or ".join(held)
+            yield held
             held, size, comparisons = [], 0, 0
         held.append(term)
         size += length
         comparisons += compared
     if held:
-        yield " or ".join(held)
+        yield held

@@ -68,14 +68,18 @@ class Progress:
     meter: Meter = field(default_factory=Meter)
     #: What was learnt of the service by asking where ranges begin.
     pace: Pace | None = None
+    #: Pages were found by the service's own links.
+    linked: bool = False
 
     def tail(self) -> Tail:
-        """Stable when the rows lie between the counts before and after: rows that came in explain no more."""
+        """Stable when the rows lie between the counts before and after: rows that came in explain no more. Not so where
+        we follow links: they may be offsets, and then a row that goes away hides another one from the reading."""
         quiet = bool(self.counts) and min(self.counts) == max(self.counts)
+        explained = quiet or not self.linked
         return Tail(
             rows=self.rows,
             server_count=self.counts[0] if quiet else None,
-            stable=not self.counts or min(self.counts) <= self.rows <= max(self.counts),
+            stable=not self.counts or (explained and min(self.counts) <= self.rows <= max(self.counts)),
             bytes_read=self.meter.bytes_read,
             requests=self.meter.requests,
             token=self.token,
@@ -217,6 +221,7 @@ class Reader:
         tracked = relation.dataset.track_changes and request.since is None
         if relation.keyset and not tracked:
             return self._by_range(relation, select, condition, progress)
+        progress.linked = True
         order = query.names(relation.key) if relation.dialect.version is Version.V2 else ""
         start = query.address(relation, select=select, filter=condition, orderby=order)
         prefer = [f"odata.maxpagesize={self.options.page_rows}"] if relation.dialect.version is Version.V4 else []

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from urllib.parse import unquote
 
 from tillwatch.errors import SchemaMismatch, SourceRejected
@@ -150,12 +151,11 @@ class _Counted:
     #: None when the service did not count.
     counted: int | None = 0
     meter: Meter = field(default_factory=Meter)
-    #: Addresses of first pages: the pages that follow repeat the count.
-    first: set[str] = field(default_factory=set)
 
-    def note(self, fetched: Fetched) -> None:
+    def note(self, fetched: Fetched, *, first: bool) -> None:
+        """The pages that follow the first one of an address repeat its count."""
         self.came += len(fetched.page.entities)
-        if fetched.url in self.first:
+        if first:
             known = self.counted is not None and fetched.page.count is not None
             self.counted = (self.counted or 0) + (fetched.page.count or 0) if known else None
 
@@ -171,8 +171,8 @@ class _Counted:
 def read_slices(
     reader: Reader, find: Callable[[], Relation], fields: Sequence[str], slices: Slices, batch_rows: int
 ) -> Reading:
-    """The rows of some buckets. A service may find more than was asked for, upper and lower case alike; those are left
-    out."""
+    """The rows of some buckets, each once. A service may find more than was asked for, upper and lower case alike;
+    those are left out."""
     counted = _Counted()
     batches = _slices(reader, find, fields, slices, batch_rows, counted)
     return Reading(batches, counted.tail, batches.close)
@@ -189,23 +189,30 @@ def _slices(
     relation = find()
     names = reader.chosen(Request(relation=find, name=relation.name, fields=fields, batch_rows=batch_rows), relation)
     wanted = list(dict.fromkeys([*names, *slices.key]))
-    addresses = list(_addresses(reader, relation, wanted, slices))
-    counted.first.update(addresses)
-    strands = [Strand(start=address, follow=reader.links()) for address in addresses]
+    asked = dict(_addresses(reader, relation, wanted, slices))
+    strands = [Strand(start=address, follow=reader.links()) for address in asked]
+    # What one address finds beside its own buckets may be another's, which finds it too.
+    own: frozenset[str] = frozenset()
     for fetched in reader.fetcher(relation, counted.meter).pages(strands):
-        counted.note(fetched)
-        rows = [row for row in reader.rows(relation, wanted, fetched.page) if _belongs(row, slices)]
+        # All pages of an address come before the first one of the next.
+        own = asked.get(fetched.url, own)
+        counted.note(fetched, first=fetched.url in asked)
+        rows = [row for row in reader.rows(relation, wanted, fetched.page) if _bucket(row, slices) in own]
         counted.rows += len(rows)
         for start in range(0, len(rows), batch_rows):
             yield [{name: row[name] for name in names} for row in rows[start : start + batch_rows]]
 
 
-def _belongs(row: Row, slices: Slices) -> bool:
-    text = key_text([str(row[name]) for name in slices.key])
-    return text[: slices.prefix] in slices.buckets
+def _bucket(row: Row, slices: Slices) -> str:
+    # Databases name the bucket of an absent key as that of an empty one.
+    parts = ("" if (part := row[name]) is None else str(part) for name in slices.key)
+    return key_text(list(parts))[: slices.prefix]
 
 
-def _addresses(reader: Reader, relation: Relation, names: Sequence[str], slices: Slices) -> Iterator[str]:
+def _addresses(
+    reader: Reader, relation: Relation, names: Sequence[str], slices: Slices
+) -> Iterator[tuple[str, frozenset[str]]]:
+    """What to ask, each with the buckets it is asked for: every bucket stands at one address."""
     v2 = relation.dialect.version is Version.V2
     counting = {"inlinecount": "allpages"} if v2 else {"count": "true"}
     select = query.names([relation.columns[name] for name in names])
@@ -216,14 +223,21 @@ def _addresses(reader: Reader, relation: Relation, names: Sequence[str], slices:
         return reader.session.url(asked)
 
     room = max(1, reader.options.max_url_characters - len(address(condition, "x")))
-    terms = (_beginning(relation, slices.key, name) for name in sorted(slices.buckets))
+    buckets = sorted(slices.buckets)
+    terms = (_rows_of(relation, slices, name) for name in buckets)
+    remaining = iter(buckets)
     for wanted in query.packed(relation.name, terms, room=room):
-        yield address(condition, wanted)
+        yield address(condition, query.any_of(wanted)), frozenset(islice(remaining, len(wanted)))
 
 
-def _beginning(relation: Relation, key: Sequence[str], bucket: str) -> tuple[str, int]:
-    """The condition for keys whose text begins like this, and how many comparisons it is."""
-    *whole, begun = bucket.split(KEY_SEPARATOR)
+def _rows_of(relation: Relation, slices: Slices, bucket: str) -> tuple[str, int]:
+    """The condition for the keys of a bucket, and how many comparisons it is."""
+    key = slices.key
+    whole, begun = bucket.split(KEY_SEPARATOR, len(key) - 1), ""
+    # A shorter name is a whole key, which may be empty: others begin with it too, and have buckets of their own.
+    # Nothing is asked for as null: no part of an entity's key is.
+    if len(bucket) >= slices.prefix:
+        *whole, begun = whole
     kinds = [relation.columns[name] for name in key]
     found = [f"{kind.name} eq {relation.dialect.literal(part, kind)}" for kind, part in zip(kinds, whole, strict=False)]
     if begun:

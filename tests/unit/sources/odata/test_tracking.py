@@ -1,6 +1,6 @@
 """What changed since a delta link was given, told by the audit's key; and the rows of a part of the keys."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -85,6 +85,14 @@ def token_of(source: ODataSource) -> str:
         return reading.tail.token
 
 
+def test_a_tracked_reading_during_which_the_set_shrank_is_no_evidence(service: ODataStub, source: ODataSource) -> None:
+    with source.read("items", FIELDS) as reading:
+        for number, _ in enumerate(reading):
+            if number == 0:
+                service.remove("Items", 0)
+        assert (reading.tail.rows, reading.tail.stable) == (19, False)
+
+
 def changes(source: ODataSource, token: str, key: str = "id", limit: int = 100) -> Tracked:
     return source.changes_since("items", FIELDS, [key], token, limit=limit)
 
@@ -144,6 +152,45 @@ def test_the_rows_of_buckets_are_found_by_the_beginning_of_their_keys(source: OD
     assert all(list(row) == ["sku"] for row in rows)
     assert source.cuts("items", ["shop", "sku"])
     assert not source.cuts("items", ["id"])
+
+
+def sliced(source: ODataSource, key: tuple[str, ...], prefix: int, buckets: Iterable[str]) -> list[str]:
+    slices = Slices(key=key, prefix=prefix, buckets=frozenset(buckets))
+    with source.read_slices("items", FIELDS, slices) as reading:
+        rows = [row for batch in reading for row in batch]
+        assert reading.tail.stable
+        assert reading.tail.rows == len(rows)
+    return sorted("/".join(str(row[name]) for name in key) for row in rows)
+
+
+def test_a_key_shorter_than_the_names_of_buckets_brings_no_row_of_another_bucket(
+    service: ODataStub, source: ODataSource
+) -> None:
+    there = [str(number) for number in range(1, 300)]
+    service.put("Items", *({"id": 1000 + int(sku), "sku": sku, "shop": "a"} for sku in there))
+    assert sliced(source, ("sku",), 2, {sku[:2] for sku in there}) == sorted(there)
+    asked = [path for path in service.requests if "eq '2' " in path]
+    assert asked
+    assert not any("eq '28'" in path or "startswith(sku,'28')" in path for path in asked)
+
+
+def test_a_service_blind_to_case_gives_every_row_once(service: ODataStub, source: ODataSource) -> None:
+    service.behaviour.case_blind = True
+    service.put("Items", *({"id": 100 + n, "sku": sku, "shop": "a"} for n, sku in enumerate(("AB1", "ab1", "Ab1"))))
+    # Enough between them that the two are asked for at different addresses.
+    between = {f"M{number}" for number in range(10)} | {f"N{number}" for number in range(10)}
+    assert sliced(source, ("sku",), 2, {"AB", "ab"} | between) == ["AB1", "ab1"]
+    assert not any("'AB'" in path and "'ab'" in path for path in service.requests)
+
+
+def test_the_bucket_of_an_empty_key_is_asked_for_as_any_other(service: ODataStub, source: ODataSource) -> None:
+    service.put("Items", {"id": 100, "sku": "", "shop": "a"}, {"id": 101, "sku": "", "shop": ""})
+    service.put("Items", {"id": 102, "sku": "s99", "shop": ""})
+    assert sliced(source, ("sku",), 2, {""}) == ["", ""]
+    both = ("shop", "sku")
+    assert sliced(source, both, 3, {KEY_SEPARATOR}) == ["/"]
+    assert sliced(source, both, 3, {f"a{KEY_SEPARATOR}", f"{KEY_SEPARATOR}s9"}) == ["/s99", "a/"]
+    assert sliced(source, both, 1, {KEY_SEPARATOR}) == ["/", "/s99"]
 
 
 def test_slices_that_the_service_counts_differently_are_no_evidence(service: ODataStub, source: ODataSource) -> None:
