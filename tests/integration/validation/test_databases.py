@@ -1,9 +1,10 @@
 """The same rows in real databases break the same rules."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.support.mariadb import MariaDb
@@ -12,8 +13,10 @@ from tests.support.two_sides import Store, mariadb_store, postgres_store, sqlite
 from tests.support.validations import broken, validated, validation
 
 from tillwatch.clock import SystemClock
+from tillwatch.model.validation import ValidationReport
 from tillwatch.sources.base import MemoryBreaker
 from tillwatch.sources.sql import SqlOptions, SqlSource
+from tillwatch.sources.sql.engine import POOL_CONNECTIONS
 
 STATEMENTS = (
     "CREATE TABLE orders (sku varchar(20), name varchar(80), amount numeric(12,2), paid_at varchar(40))",
@@ -60,16 +63,32 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
 
 
 def test_every_engine_gives_the_same_findings(store: Store, tmp_path: Path) -> None:
-    for statement in STATEMENTS:
-        store.execute(statement)
-    datasets = {name: {"table": name} for name in ("orders", "order_lines")}
-    options = SqlOptions.model_validate({"url": store.url, "datasets": datasets})
-    source = SqlSource("till", options, clock=SystemClock(), breaker=MemoryBreaker(), root=tmp_path)
-    try:
-        report = validated(validation(*RULES, dataset="orders"), source)
-    finally:
-        source.close()
+    report = looked(store, tmp_path, *RULES)
     assert report.reason, report
     assert set(broken(report)) == EXPECTED
     assert report.counts["twice"] == 2
     assert report.rows == 5
+
+
+def test_rules_that_look_at_more_datasets_than_a_system_has_connections_are_decided(
+    store: Store, tmp_path: Path
+) -> None:
+    others = [
+        {"id": f"known-{number}", "rule": "reference", "field": "sku", "to": {"dataset": "order_lines"}}
+        for number in range(POOL_CONNECTIONS)
+    ]
+    report = looked(store, tmp_path, *others)
+    assert report.counts == {f"known-{number}": 1 for number in range(POOL_CONNECTIONS)}, report.reason
+    assert {key for _, key, _ in broken(report)} == {"A2"}
+
+
+def looked(store: Store, folder: Path, *rules: Mapping[str, Any]) -> ValidationReport:
+    for statement in STATEMENTS:
+        store.execute(statement)
+    datasets = {name: {"table": name} for name in ("orders", "order_lines")}
+    options = SqlOptions.model_validate({"url": store.url, "datasets": datasets})
+    source = SqlSource("till", options, clock=SystemClock(), breaker=MemoryBreaker(), root=folder)
+    try:
+        return validated(validation(*rules, dataset="orders"), source)
+    finally:
+        source.close()

@@ -1,7 +1,7 @@
 """From a validation to one statement that gives only the rows which may break a rule; or why there is none."""
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -41,23 +41,30 @@ class Prepared:
 
 
 def prepare(declared: Declared, source: Screens, now: datetime) -> Prepared | Refusals:
-    """Look at the columns, ask the server what must be proven, and write the statement. Blocks."""
-    with ExitStack() as stack:
+    """Look at the columns, ask the server what must be proven, and write the statement. Blocks.
 
-        def opened(dataset: str, fields: Sequence[str]) -> Session:
-            session = source.session(dataset, fields)
-            session.open()
-            stack.callback(session.close)
-            return session
+    Never holds two connections: a system has few, and runs that hold one and wait for another wait for each other.
+    """
+    return _Statement(declared, now, source).made()
 
-        return _Statement(declared, now, opened).made()
+
+@contextmanager
+def _opened(source: Screens, dataset: str, fields: Sequence[str]) -> Iterator[Session]:
+    session = source.session(dataset, fields)
+    session.open()
+    try:
+        yield session
+    finally:
+        session.close()
 
 
 @dataclass
 class _Statement:
     declared: Declared
     now: datetime
-    open: Callable[[str, Sequence[str]], Session]
+    source: Screens
+    #: By rule: what its other dataset is like. Closed again; only asked for what it knows.
+    others: dict[str, Session] = field(default_factory=dict)
     joined: list[str] = field(default_factory=list)
     keeps: list[str] = field(default_factory=list)
     flags: dict[str, str] = field(default_factory=dict)
@@ -68,20 +75,39 @@ class _Statement:
         spec = self.declared.spec
         refused: list[tuple[str, Text]] = [(rule.name, why) for rule in spec.rules if (why := self._beyond(rule))]
         if not refused:
-            self.session = self.open(spec.dataset, self.declared.columns)
-            if why := _unfit(self.session):
-                return Refusals(why=why)
             for rule in spec.rules:
-                try:
-                    self._add(rule)
-                except Unpushable as refusal:
-                    refused.append((rule.name, refusal.why))
+                if other := self._other(rule):
+                    with _opened(self.source, *other) as self.others[rule.name]:
+                        pass
+            with _opened(self.source, spec.dataset, self.declared.columns) as self.session:
+                if why := _unfit(self.session):
+                    return Refusals(why=why)
+                refused = self._refused()
         if refused:
             return Refusals(
                 why={words: "; ".join(f"{name}: {why[words]}" for name, why in refused) for words in ("en", "zh")}
             )
         screen = Screen(statement=self._written(), flags=tuple(self.flags), functions=self.functions)
         return Prepared(screen=screen, narrows=self.narrows)
+
+    def _refused(self) -> list[tuple[str, Text]]:
+        """Add every rule; those that the database does not decide as we do, and why."""
+        refused = []
+        for rule in self.declared.spec.rules:
+            try:
+                self._add(rule)
+            except Unpushable as refusal:
+                refused.append((rule.name, refusal.why))
+        return refused
+
+    def _other(self, rule: Rule) -> tuple[str, tuple[str, ...]] | None:
+        """The other dataset a rule looks at, and the fields it needs of it."""
+        if rule.to is not None:
+            return rule.to.dataset, tuple(rule.to.fields or rule.names)
+        if (lines := rule.lines) is None:
+            return None
+        key = lines.key or self.declared.spec.key
+        return lines.dataset, tuple(dict.fromkeys((*key, lines.field, *([lines.times] if lines.times else []))))
 
     def _beyond(self, rule: Rule) -> Text | None:
         """Rules that no database can decide alone."""
@@ -133,7 +159,7 @@ class _Statement:
     def _reference(self, rule: Rule) -> Joined:
         assert rule.to is not None
         names = rule.to.fields or rule.names
-        other = self.open(rule.to.dataset, names)
+        other = self.others[rule.name]
         self._narrow(rule, other, names)
         return joins.reference(self._cells(rule.names), _inner(other, names), other.source, alias=self._alias)
 
@@ -141,9 +167,8 @@ class _Statement:
         lines = rule.lines
         assert lines is not None
         key = lines.key or self.declared.spec.key
-        fields = tuple(dict.fromkeys((*key, lines.field, *([lines.times] if lines.times else []))))
-        other = self.open(lines.dataset, fields)
-        self._narrow(rule, other, fields)
+        other = self.others[rule.name]
+        self._narrow(rule, other, tuple(other.columns))
         (value,) = _inner(other, [lines.field])
         times = _inner(other, [lines.times])[0] if lines.times else None
         added = Added(key=tuple(_inner(other, key)), value=value, times=times, source=other.source)
