@@ -8,6 +8,7 @@ import gzip
 import hashlib
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
@@ -28,17 +29,39 @@ def file_of(folder: Path, audit: str, side: str) -> Path:
 
 
 def write(file: Path, rows: Iterable[Encoded]) -> None:
-    """All or nothing. Raises StoreError."""
-    part = file.with_name(file.name + ".part")
+    """Write `rows` beside `file`, which stays as it is until `accept`. Raises StoreError."""
+    part = _part_of(file)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         # Without a time in it: the same rows are the same file.
         with part.open("wb") as raw, gzip.GzipFile(filename="", fileobj=raw, mode="wb", mtime=0) as packed:
             for row in rows:
                 packed.write(row.key + b"\n" + row.cells + b"\n")
+    except OSError as error:
+        raise _unwritten(file, error) from error
+
+
+def accept(file: Path, held: Held) -> None:
+    """What was written beside `file` takes its place, all or nothing. Raises UsageError when it is not `held`, and
+    StoreError."""
+    part = _part_of(file)
+    try:
+        read(part, held)
+    except UsageError as error:
+        raise UsageError(
+            f"{held.system}.{held.dataset} is not what the manifest says any more; its rows are not kept"
+        ) from error
+    try:
         part.replace(file)
     except OSError as error:
-        raise StoreError(f"'{file}' cannot be written: {error.strerror}; name another folder with --rows") from error
+        raise _unwritten(file, error) from error
+
+
+def discard(file: Path) -> None:
+    """Forget what was written beside `file` and not accepted."""
+    # What cannot be removed is in nobody's way: the next attempt overwrites it, and it is never read as kept rows.
+    with suppress(OSError):
+        _part_of(file).unlink()
 
 
 def read(file: Path, held: Held) -> Iterator[Encoded]:
@@ -89,6 +112,15 @@ def _named(declared: Declared, was: Encoded | None, now: Encoded | None) -> Name
 
 def _cells(fields: Sequence[str], row: Encoded | None) -> dict[str, str | None] | None:
     return None if row is None else dict(zip(fields, orjson.loads(row.cells), strict=True))
+
+
+def _part_of(file: Path) -> Path:
+    """Where rows stand until they are known to be those of the manifest."""
+    return file.with_name(file.name + ".part")
+
+
+def _unwritten(file: Path, error: OSError) -> StoreError:
+    return StoreError(f"'{file}' cannot be written: {error.strerror}; name another folder with --rows")
 
 
 def _lines(file: Path) -> Iterator[bytes]:

@@ -90,18 +90,15 @@ class Acceptances:
 
     def keep(self, manifest: Manifest, folder: Path, *, side: str = "right") -> dict[str, Path]:
         """Keep the rows of `side` in `folder`, one file an audit. Raises UsageError when they are not those of the
-        manifest any more."""
+        manifest any more; what was kept before stays then."""
         files = {}
         for kept in manifest.datasets:
             held, file = self._held(kept, side), rows.file_of(folder, kept.audit, side)
-            self._measure(self._declared(kept), side, look=partial(rows.write, file))
             try:
-                rows.read(file, held)
-            except UsageError as error:
-                file.unlink()
-                raise UsageError(
-                    f"{held.system}.{held.dataset} is not what the manifest says any more; its rows are not kept"
-                ) from error
+                self._measure(self._declared(kept), side, look=partial(rows.write, file))
+                rows.accept(file, held)
+            finally:
+                rows.discard(file)
             files[kept.audit] = file
         return files
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from tillwatch.audit.declare import Declared, declare_all
 from tillwatch.clock import ManualClock
 from tillwatch.config.checks import Acceptance
 from tillwatch.config.schema import Audit, Field
-from tillwatch.errors import RefusedError
+from tillwatch.errors import RefusedError, UsageError
 from tillwatch.model.audit import AuditReport
 from tillwatch.sources.base import Description
 
@@ -55,14 +56,16 @@ class Bench:
         return audited(self.old, self.new, self.spec, clock=self.clock)
 
     def accept(self) -> Manifest:
+        return self.acceptances().run(Acceptance(id="new-erp", name={"en": "new"}, audits=("stock",)))
+
+    def acceptances(self) -> Acceptances:
         sources = {"erp": self.old, "till": self.new}
-        made = Acceptances(
+        return Acceptances(
             config=chain(self.spec),
             audits=self,
             open=sources.__getitem__,  # type: ignore[arg-type]
             clock=self.clock,
         )
-        return made.run(Acceptance(id="new-erp", name={"en": "new"}, audits=("stock",)))
 
 
 def bench(left: list[Any] = ROWS, right: list[Any] = ROWS, **changes: Any) -> Bench:
@@ -127,3 +130,14 @@ def test_systems_that_never_stand_still_are_not_accepted() -> None:
     manifest = made.accept()
     assert (made.runs, manifest.accepted, manifest.datasets[0].stable) == (MAX_ROUNDS, False, False)
     assert manifest.datasets[0].complaint.endswith("never stood still while it was measured")
+
+
+def test_signed_rows_stay_when_they_are_kept_again_after_the_system_changed(tmp_path: Path) -> None:
+    made = bench()
+    manifest = made.accept()
+    (file,) = made.acceptances().keep(manifest, tmp_path).values()
+    signed = file.read_bytes()
+    made.new.datasets["stock"] = stock(("1", "2", "3.50"))
+    with pytest.raises(UsageError, match=r"till.stock is not what the manifest says any more; its rows are not kept"):
+        made.acceptances().keep(manifest, tmp_path)
+    assert (list(tmp_path.iterdir()), file.read_bytes()) == ([file], signed)
