@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import TypeVar
 
+from sqlalchemy import Connection
+
 from tillwatch.clock import Clock
 from tillwatch.errors import StoreError, UnavailableError, UsageError
 from tillwatch.metrics import Metrics
@@ -51,6 +53,9 @@ class Life:
         #: Set when the process is told to stop.
         self.stopping = threading.Event()
         self._asked = threading.BoundedSemaphore(MAX_WAITING)
+        #: Numbers of runs that were begun and wait for a worker.
+        self._queued: set[int] = set()
+        self._lock = threading.Lock()
         self._pool = ThreadPoolExecutor(MAX_WORKERS, thread_name_prefix=kind)
 
     def in_background(self, name: str, begin: Callable[[], int], carry_out: Callable[[int], object]) -> int:
@@ -59,14 +64,35 @@ class Life:
             raise UsageError(f"{MAX_WAITING} {self.kind} runs are waiting; wait for them")
         try:
             run = begin()
+            with self._lock:
+                self._queued.add(run)
             self._pool.submit(self._carry_out, name, run, carry_out)
         except BaseException:
             self._asked.release()
             raise
         return run
 
+    def alive(self, run: int) -> None:
+        """Renew the lease of `run`, which works, and of those that wait for a worker: they wait because others work."""
+        with self._lock:
+            runs = sorted({run} | (set() if self.stopping.is_set() else self._queued))
+        until = self._clock.now() + LEASE
+
+        def job(connection: Connection) -> None:
+            for one in runs:
+                self.records.renew(connection, one, self.owner, until)
+
+        try:
+            self._database.write(job)
+        except StoreError as error:
+            _log.warning("%s runs %s could not say that they are alive: %s", self.kind, runs, error)
+
     def _carry_out(self, name: str, run: int, carry_out: Callable[[int], object]) -> None:
         try:
+            with self._lock:
+                self._queued.discard(run)
+            # Those who renewed it may have been busy with storing for most of a lease.
+            self.alive(run)
             carry_out(run)
         except Exception:
             _log.exception("%s run %s of %s was lost", self.kind, run, name)
@@ -77,7 +103,7 @@ class Life:
     @contextmanager
     def turn(self, name: str, run: int) -> Iterator["Beat"]:
         """Wait until no other run of `name` is under way here; alive meanwhile, and whenever the beat is called."""
-        beat = Beat(self, run, self._database, self._clock)
+        beat = Beat(self, run, self._clock)
         lock = self._turns[name]
         while not lock.acquire(timeout=LEASE.total_seconds() / 10):
             beat()
@@ -137,18 +163,14 @@ class Life:
 
 
 class Beat:
-    """Renews the lease of one run, rarely, however often it is called."""
+    """Says that one run is alive, rarely, however often it is called."""
 
-    def __init__(self, life: Life, run: int, database: Database, clock: Clock) -> None:
-        self._life, self._run, self._database, self._clock = life, run, database, clock
+    def __init__(self, life: Life, run: int, clock: Clock) -> None:
+        self._life, self._run, self._clock = life, run, clock
         self._next = clock.monotonic() + LEASE.total_seconds() / 3
 
     def __call__(self) -> None:
         if self._clock.monotonic() < self._next:
             return
         self._next = self._clock.monotonic() + LEASE.total_seconds() / 3
-        until, life = self._clock.now() + LEASE, self._life
-        try:
-            self._database.write(lambda connection: life.records.renew(connection, self._run, life.owner, until))
-        except StoreError as error:
-            _log.warning("%s run %s could not say that it is alive: %s", life.kind, self._run, error)
+        self._life.alive(self._run)

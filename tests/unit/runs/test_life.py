@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
@@ -49,6 +50,28 @@ def test_a_run_that_says_it_is_alive_is_not_given_up(life: Life, sqlite_database
             assert sqlite_database.write(lambda connection: life.records.give_up(connection, clock.now())) == []
         clock.advance(LEASE.total_seconds() + 1)
         assert sqlite_database.write(lambda connection: life.records.give_up(connection, clock.now())) == [run]
+
+
+def test_a_run_that_waits_for_a_worker_is_alive_as_long_as_others_work(
+    life: Life, sqlite_database: Database, clock: ManualClock
+) -> None:
+    gate, numbers = threading.Event(), [begun(sqlite_database, clock) for _ in range(life_module.MAX_WORKERS)]
+
+    def working(_: int) -> None:
+        gate.wait(10)
+
+    for run in numbers:
+        life.in_background("stock", partial(int, run), working)
+    waiting = life.in_background("stock", lambda: begun(sqlite_database, clock), working)
+    with life.turn("stock", numbers[0]) as beat:
+        for _ in range(5):
+            clock.advance(LEASE.total_seconds() / 2)
+            beat()
+            dead = sqlite_database.write(lambda connection: life.records.give_up(connection, clock.now()))
+            assert waiting not in dead
+        clock.advance(LEASE.total_seconds() + 1)
+        assert waiting in sqlite_database.write(lambda connection: life.records.give_up(connection, clock.now()))
+    gate.set()
 
 
 def test_more_than_may_wait_are_refused_and_one_lost_is_counted(
