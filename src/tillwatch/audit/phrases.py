@@ -180,6 +180,7 @@ PHRASES: Mapping[str, str] = {
     "sampling keys": "抽取键样本",
     "listing the hashes of differing ranges": "列出有差异区间的哈希",
     "waiting for a turn in {} and {}": "等待轮到读取 {0} 和 {1}",
+    "waiting for a turn in {}": "等待轮到读取 {0}",
     "reading all rows": "读取全部行",
     "reading {} and {}": "读取 {0} 和 {1}",
     "reading {}": "读取 {0}",

@@ -152,7 +152,7 @@ class Sides:
     ) -> None:
         self._declared = declared
         self.leftovers = leftovers
-        self.turn = Turn(throttle, left, right, gate)
+        self.turn = Turn(throttle, (left, right), gate)
         self.sources: Mapping[str, Source] = {"left": left, "right": right}
         self._spill = spill
         self._gate = gate

@@ -1,5 +1,7 @@
 """Turns in a database: at most so many audits of a process ask one at a time, however many run and by what strategy.
 
+Validations and acceptances take a turn for each dataset they read, one after the other; who waits for one holds none.
+
 A run takes a place in the databases of both its sides at once or waits, so two audits with swapped sides never wait for
 each other. It holds them while it reads, not while it waits for rows to settle.
 """
@@ -81,7 +83,7 @@ class Throttle:
         return True
 
 
-#: One for everything that is audited in this process.
+#: One for everything that is audited or validated in this process.
 SHARED = Throttle()
 
 
@@ -100,8 +102,9 @@ class _Gate(Protocol):
 class Turn:
     """The turn of one run: `with turn:` while it asks its databases, also inside another one. Used by one thread."""
 
-    def __init__(self, throttle: Throttle, left: Source, right: Source, gate: _Gate) -> None:
-        self.throttle, self.places = throttle, (place_of(left), place_of(right))
+    def __init__(self, throttle: Throttle, sources: Sequence[Source], gate: _Gate) -> None:
+        """`sources`: all that are asked at the same time, both sides of an audit or one dataset."""
+        self.throttle, self.places = throttle, tuple(map(place_of, sources))
         self._gate = gate
         self._depth = 0
 
@@ -119,7 +122,7 @@ class Turn:
             self.throttle.give_back(self.places)
 
     def _wait(self) -> None:
-        clock, (left, right) = self._gate.clock, self.places
+        clock = self._gate.clock
         try:
             while True:
                 before = clock.monotonic()
@@ -128,7 +131,7 @@ class Turn:
                 self._gate.deadline += clock.monotonic() - before
                 if taken:
                     return
-                self._gate.check(f"waiting for a turn in {left} and {right}")
+                self._gate.check(f"waiting for a turn in {' and '.join(self.places)}")
         except BaseException:
             self.throttle.leave(self)
             raise

@@ -6,7 +6,8 @@ passes, as the audits do it.
 
 import queue
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -20,6 +21,7 @@ from tillwatch.audit.reading import (
     SideFault,
     doubt,
 )
+from tillwatch.audit.turns import SHARED, Throttle, Turn
 from tillwatch.errors import Cause, SchemaMismatch, SourceError, TillwatchError
 from tillwatch.model.audit import Row, Verdict
 from tillwatch.sources.base import Reading, Source, Tail
@@ -47,6 +49,8 @@ class Reader:
     gate: Gate
     leftovers: Leftovers
     name: str
+    #: Readings at a time in one database, shared with the audits.
+    throttle: Throttle = SHARED
     bytes_read: int = 0
     rows_read: int = field(default=0)
 
@@ -85,8 +89,8 @@ class Reader:
             answers.append(question())
             put(None)
 
-        for _ in self._items(place, work, doing):
-            break
+        with self._turn(place), closing(self._items(place, work, doing)) as items:
+            next(items)
         return answers[0]
 
     def _once(self, place: Place, ask: Callable[[], Reading], take: Take) -> tuple[int, Tail]:
@@ -99,16 +103,21 @@ class Reader:
                         return
                 put(reading.tail)
 
-        for item in self._items(place, work, f"reading {place}"):
-            if isinstance(item, Tail):
-                tail = item
-                break
-            assert isinstance(item, list)
-            rows += len(item)
-            self.rows_read += len(item)
-            self._hand_over(place, item, take)
+        with self._turn(place), closing(self._items(place, work, f"reading {place}")) as items:
+            for item in items:
+                if isinstance(item, Tail):
+                    tail = item
+                    break
+                assert isinstance(item, list)
+                rows += len(item)
+                self.rows_read += len(item)
+                self._hand_over(place, item, take)
         self.bytes_read += tail.bytes_read
         return rows, tail
+
+    def _turn(self, place: Place) -> Turn:
+        """Held for one reading only: a run that waits for a turn holds none, so none waits for it."""
+        return Turn(self.throttle, (place.source,), self.gate)
 
     def _hand_over(self, place: Place, batch: list[Row], take: Take) -> None:
         try:
@@ -116,7 +125,7 @@ class Reader:
         except KeyError as error:
             raise SideFault(f"{place}: a row has no field '{error.args[0]}'") from error
 
-    def _items(self, place: Place, work: Callable[[Callable[[object], bool]], None], doing: str) -> Iterator[object]:
+    def _items(self, place: Place, work: Callable[[Callable[[object], bool]], None], doing: str) -> Generator[object]:
         """What `work` puts, one after the other; its error as a SideFault. The caller stops at the last."""
         if self.leftovers.hangs(place.system):
             raise SideFault(

@@ -71,7 +71,7 @@ class Gate:
 
 
 def turn(throttle: Throttle, gate: Gate) -> Turn:
-    return Turn(throttle, FakeSource("erp", {}), FakeSource("till", {}), gate)
+    return Turn(throttle, (FakeSource("erp", {}), FakeSource("till", {})), gate)
 
 
 PLACES = ("system erp", "system till")
