@@ -43,9 +43,9 @@ class Ranges:
     right: Mapping[str, Mark]
     prefix: int
     scale: Scale
-    #: Told after each unit which buckets have been read so far.
+    #: Told after each unit which buckets have been read so far and were readable.
     checkpoint: Callable[[set[str]], None]
-    #: Filled by `find`.
+    #: Filled by `find`, with the same.
     read: set[str] = field(default_factory=set)
     finished: bool = False
 
@@ -109,5 +109,9 @@ class Ranges:
             raise Unsuited("a side writes some keys differently from how they are compared, so buckets do not match")
         for pair in result.suspects:
             task.spill.suspect(pair)
+        if any(result.reads[side].faults for side in SIDES):
+            # A value that nobody could read is not proven equal to anything, so a run that goes on from here meets it
+            # again: it must not be clean because this one was killed, or ended without an answer.
+            return
         self.read |= piece
         self.checkpoint(set(self.read))

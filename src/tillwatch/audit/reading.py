@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from tillwatch.audit.declare import Declared
 from tillwatch.audit.intake import Intake
-from tillwatch.audit.rows import MAX_EXAMPLES, Encoder, Faults
+from tillwatch.audit.rows import Encoder, Faults
 from tillwatch.audit.shape import Shape
 from tillwatch.audit.spill import Spill
 from tillwatch.audit.turns import SHARED, Throttle, Turn, in_turn
@@ -97,9 +97,7 @@ class SideRead:
         self.reads += part.reads
         self.rows_read += part.rows_read
         self.exact_keys = self.exact_keys and part.exact_keys
-        self.faults.unreadable += part.faults.unreadable
-        self.faults.unreadable_examples.extend(part.faults.unreadable_examples)
-        del self.faults.unreadable_examples[MAX_EXAMPLES:]
+        self.faults.include(part.faults)
 
 
 class Leftovers:
@@ -182,13 +180,17 @@ class Sides:
         """
         self.read_by(dict.fromkeys(SIDES, under_keys(None)), pending_only=pending_only)
 
-    def read_by(self, asks: Mapping[str, Ask], *, pending_only: bool = False) -> None:
-        """As `read_all`, with a reading of each side's own. What was read before is forgotten."""
+    def read_by(self, asks: Mapping[str, Ask], *, pending_only: bool = False, further: bool = False) -> None:
+        """As `read_all`, with a reading of each side's own. What was read before is forgotten, except, with `further`
+        rows beside those read before, what was wrong with them."""
+        before = {side: read.faults for side, read in self.reads.items()} if further else {}
         todo: Sequence[str] = SIDES
         for attempt in range(1, MAX_READS + 1):
             doubts = self._read(todo, asks, pending_only=pending_only)
             todo = [side for side in SIDES if doubts.get(side)]
             if not todo:
+                for side, faults in before.items():
+                    self.reads[side].faults.include(faults)
                 return
             if attempt == MAX_READS:
                 raise SideFault(

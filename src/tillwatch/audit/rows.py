@@ -30,6 +30,19 @@ class Faults:
     keyless: int = 0
     keyless_examples: list[str] = field(default_factory=list)
 
+    def __bool__(self) -> bool:
+        """Whether something is wrong."""
+        return bool(self.unreadable or self.keyless)
+
+    def include(self, other: "Faults") -> None:
+        """Add those of other rows of this side."""
+        self.unreadable += other.unreadable
+        self.unreadable_examples.extend(other.unreadable_examples)
+        del self.unreadable_examples[MAX_EXAMPLES:]
+        self.keyless += other.keyless
+        self.keyless_examples.extend(other.keyless_examples)
+        del self.keyless_examples[MAX_EXAMPLES:]
+
 
 class Encoded(NamedTuple):
     """One row. `key` sorts and compares as bytes; `context` holds what is shown and priced but not compared.

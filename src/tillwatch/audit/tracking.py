@@ -78,7 +78,7 @@ class Tracked:
         if wanted:
             names = task.declared.key_names
             asked = [dict(zip(names, key, strict=True)) for key in sorted(wanted)]
-            task.sides.read_by(dict.fromkeys(SIDES, under_keys(asked)))
+            task.sides.read_by(dict.fromkeys(SIDES, under_keys(asked)), further=bool(self.read))
             self._compare(task)
         for side in SIDES:
             task.sides.reads[side].rows = self._rows(side, told)

@@ -14,6 +14,7 @@ from tests.support.postgres import Postgres
 from tests.support.two_sides import Store, TwoSides, audit, fill, found, keys, postgres_store
 
 from tillwatch.clock import ManualClock, SystemClock
+from tillwatch.config.schema import Field
 from tillwatch.model.audit import AuditReport, Verdict
 from tillwatch.sources.base import MemoryBreaker
 from tillwatch.sources.odata import ODataOptions, ODataSource
@@ -149,6 +150,27 @@ def test_a_run_that_proves_nothing_skips_no_change(proven: ErpAndShop) -> None:
     proven.right.execute("ALTER TABLE hidden RENAME TO stock")
     report = proven.run()
     assert (report.strategy, found(report)) == ("delta", {("extra", "00011")})
+
+
+def test_a_value_nobody_can_read_in_a_changed_bucket_counts_although_single_keys_are_read_after_it(
+    sides: ErpAndShop,
+) -> None:
+    number = Field(type="decimal", scale=4)
+    sides.spec = audit(strategy="auto", fields={"quantity": number, "note": number})
+    sides.service.put("Stock", *(row(shop, sku, note="1") for shop, sku in keys(ROWS)))
+    sides.right.execute("UPDATE stock SET note = '1'")
+    assert sides.run().verdict is Verdict.CLEAN
+    # Equal on both sides, so no difference: only the count of what cannot be read speaks against it.
+    sides.service.put("Stock", row("s1", "00011", note="12x"), row("s1", "01777", note="1"))
+    sides.right.execute("UPDATE stock SET note = '12x' WHERE sku = '00011'")
+    for _ in range(2):
+        report = sides.run()
+        assert (report.verdict, report.strategy) == (Verdict.INCONCLUSIVE, "delta"), report.strategy_reason
+        assert report.reason == "2 values cannot be read as their declared type"
+        assert report.evidence["unreadable_left"] == {
+            "count": 1,
+            "examples": ["s1, 00011: note: '12x' is not a decimal"],
+        }
 
 
 def test_what_changes_while_a_run_reads_is_told_to_the_next(proven: ErpAndShop) -> None:

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,7 @@ from tests.integration.audit.dying_units import UNIT_ROWS
 from tests.support.postgres import Postgres
 from tests.support.two_sides import Store, fill, found, keys, postgres_store, sqlite_store
 
+from tillwatch.audit import units
 from tillwatch.audit.ranges import Scale
 from tillwatch.audit.runner import AuditRunner
 from tillwatch.audit.turns import Throttle
@@ -75,6 +77,21 @@ class Chain:
     def run(self, workers: Workers | None, strategy: str = "stream") -> AuditReport:
         with self.runner(workers) as runner:
             return runner.run("stock", strategy=strategy)
+
+
+@dataclass(frozen=True)
+class ThreadWorkers:
+    """A stub of the processes, for what does not depend on them: to start one takes seconds."""
+
+    root: Path
+
+    @contextmanager
+    def executor(self) -> Iterator[Executor]:
+        with ThreadPoolExecutor(1) as pool:
+            yield pool
+        # The connections that a process takes with it when it ends.
+        units._opened(str(self.root), "stock")[1].close()
+        units._opened.cache_clear()
 
 
 @pytest.fixture
@@ -140,6 +157,22 @@ def test_after_kill_9_only_what_was_not_finished_is_read(chain: Chain) -> None:
     assert ROWS < int(str(report.evidence["rows_read"])) < 2 * ROWS * 7 / 10
     assert (report.left.rows, report.right.rows) == (ROWS - 1, ROWS - 1)
     assert "did not end" not in chain.run(ProcessWorkers()).strategy_reason
+
+
+def test_a_unit_with_a_value_nobody_can_read_is_read_again_until_it_can_be_read(chain: Chain) -> None:
+    checks = CHECKS.replace("note: {type: text}", "note: {type: decimal, scale: 4}")
+    (chain.root / "probes" / "stock.yaml").write_text(checks, encoding="utf-8")
+    for store in (chain.left, chain.right):
+        store.execute("UPDATE stock SET note = CASE sku WHEN '01500' THEN '12x' ELSE '1' END")
+    workers = ThreadWorkers(chain.root)
+    first = chain.run(workers)
+    assert (first.verdict, first.evidence["rows_read"]) == (Verdict.INCONCLUSIVE, 2 * ROWS)
+    again = chain.run(workers)
+    assert (again.verdict, again.reason) == (Verdict.INCONCLUSIVE, first.reason)
+    assert "in 1 units; " in again.strategy_reason
+    for store in (chain.left, chain.right):
+        store.execute("UPDATE stock SET note = '1' WHERE sku = '01500'")
+    assert chain.run(workers).verdict is Verdict.CLEAN
 
 
 def test_a_worker_with_another_declaration_is_refused(chain: Chain) -> None:
