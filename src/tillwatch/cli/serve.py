@@ -72,9 +72,10 @@ def serve(
         app.start()
         # What is there now stays for good; without this every full collection walks through it and stops the ingest.
         gc.freeze()
+        # Before anybody hears of us: a reload asked for at once must not end the process.
+        _on_hangup(reloader)
         host, bound_port = door.getsockname()[:2]
         say(f"tillwatch: {chain.chain.id} on http://{_spelled(host)}:{bound_port}/")
-        _on_hangup(reloader)
         WebServer(web, settings).run(sockets=[door])
     finally:
         reloader.stop()
