@@ -165,5 +165,17 @@ def decode_cells(rules: Sequence[Rule], cells: bytes) -> Mapping[str, str | None
     return {rule.name: plain(cell) for rule, cell in zip(rules, orjson.loads(cells), strict=True)}
 
 
+def faults_of(declared: Declared, key: bytes, cells: bytes) -> Faults:
+    """The compared values of one row that cannot be read."""
+    faults = Faults()
+    if b"[" in cells[1:]:
+        for rule, cell in zip(declared.fields, orjson.loads(cells), strict=True):
+            if isinstance(cell, list):
+                faults.unreadable += 1
+                where = ", ".join(decode_key(declared, key).values())
+                faults.unreadable_examples.append(f"{where}: {rule.name}: {cell[0]!r}")
+    return faults
+
+
 def plain(cell: Cell) -> str | None:
     return cell[0] if isinstance(cell, list) else cell

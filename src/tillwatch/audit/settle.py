@@ -22,7 +22,7 @@ from tillwatch.audit.compare import ROWS_PER_LOOK, Difference, Task
 from tillwatch.audit.ledger import MAX_REMEMBERED, Forgetful, Ledger, remembered, standing
 from tillwatch.audit.lineage import Followed, Trail
 from tillwatch.audit.reading import SideFault
-from tillwatch.audit.rows import MAX_EXAMPLES, decode_key
+from tillwatch.audit.rows import MAX_EXAMPLES, decode_key, faults_of
 from tillwatch.audit.spill import Half, Pair, Stand
 from tillwatch.audit.suspects import (
     LAG_FACTOR,
@@ -124,6 +124,7 @@ def settle(
             work.look_at_undated(dated)
         work.excuse(reached, lambda pair: dated[pair.key].moment if pair.key in dated else None)
     work.save()
+    work.count_unreadable()
     return work.outcome
 
 
@@ -287,6 +288,17 @@ class _Work:
                     break
                 open_ones.append(remembered(pair.key, Standing.from_bytes(noted), self._clock))
         self._ledger.save(open_ones)
+
+    def count_unreadable(self) -> None:
+        """A row that became equal, but by a value that nobody can read, is not proven equal."""
+        reads = self._task.sides.reads
+        if any(read.faults for read in reads.values()):
+            # The run proves nothing anyway, and nothing shall be counted twice.
+            return
+        for pair in self._spill.suspects(Stand.CLEARED):
+            for side, half in (("left", pair.left), ("right", pair.right)):
+                if half is not None:
+                    reads[side].faults.include(faults_of(self._task.declared, pair.key, half.cells))
 
     def _look(self) -> None:
         """Read every pending key again and judge it."""
