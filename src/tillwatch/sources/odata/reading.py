@@ -24,6 +24,7 @@ from tillwatch.sources.odata.catalogue import Relation
 from tillwatch.sources.odata.edm import Property, Version
 from tillwatch.sources.odata.fetching import Fetched, Fetcher, Strand
 from tillwatch.sources.odata.literals import Unreadable
+from tillwatch.sources.odata.once import Once
 from tillwatch.sources.odata.options import ODataOptions
 from tillwatch.sources.odata.pace import Pace
 from tillwatch.sources.odata.session import Meter, Session
@@ -216,8 +217,9 @@ class Reader:
         wanted = [relation.columns[name] for name in (*names, *filtered)]
         select = query.names([*wanted, *relation.key, *relation.narrowed])
         if request.keys is not None:
-            strands: Iterator[Strand] = self._by_key(relation, request.keys, select, condition)
-            return (fetched.page for fetched in self.fetcher(relation, progress.meter).pages(strands))
+            once = Once(key=[kind.name for kind in relation.key])
+            strands = map(once.begin, self._by_key(relation, request.keys, select, condition))
+            return map(once.page, self.fetcher(relation, progress.meter).pages(strands))
         tracked = relation.dataset.track_changes and request.since is None
         if relation.keyset and not tracked:
             return self._by_range(relation, select, condition, progress)

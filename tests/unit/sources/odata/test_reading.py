@@ -236,6 +236,17 @@ def test_guids_are_not_compared_but_followed(service: ODataStub) -> None:
     assert not any("gt" in path for path in service.requests if "Docs" in path)
 
 
+def test_a_service_blind_to_case_gives_a_row_asked_for_in_two_spellings_once(service: ODataStub) -> None:
+    service.behaviour.case_blind = True
+    service.put("Items", {**item(600), "sku": "AB"})
+    # Enough between them that the two are asked for at different addresses.
+    asked = ["AB", *skus(30), "ab"]
+    with opened(service) as source:
+        rows, tail = rows_of(source, "items", ["sku"], keys=[{"sku": sku} for sku in asked])
+    assert sorted(str(row["sku"]) for row in rows) == ["AB", *skus(30)]
+    assert tail.rows == 31
+
+
 def test_no_address_is_longer_than_the_server_takes(service: ODataStub) -> None:
     with opened(service, max_url_characters=500) as source:
         rows, tail = rows_of(source, "items", ["sku"], keys=[{"sku": sku} for sku in skus(300)])
