@@ -46,6 +46,7 @@ PHRASES: Mapping[str, str] = {
     "one pass of sums, equal": "一次汇总，结果相等",
     "{} holds keys more than once": "{0} 中有重复的键",
     "{} writes {} keys differently from how they are compared": "{0} 中 {1} 个键的写法与比较时不同",
+    "more than {} rows hold a value that only reading can tell": "超过 {0} 行含有只能通过读取判断的值",
     "more than {} rows differ": "有差异的行超过 {0}",
     "more than {} of {} rows differ": "有差异的行超过 {0}（共 {1}）",
     "a key holds control characters": "有键含控制字符",

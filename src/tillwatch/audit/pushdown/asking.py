@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from tillwatch.audit.compare import Task, Unsuited, find_suspects, refuse_repeated
 from tillwatch.audit.pushdown.elements import Refused
@@ -17,6 +18,8 @@ from tillwatch.sources.sql.session import Session
 #: With more differing rows than this, reading everything is cheaper than asking for single keys.
 MAX_DIFFERING_SHARE = 0.3
 MAX_KEYS = 200_000
+
+T = TypeVar("T")
 
 
 @dataclass(kw_only=True)
@@ -42,13 +45,14 @@ def inability(left: Source, right: Source) -> str:
 
 def find(task: Task, look: Look) -> str:
     """A strategy's `find`: let `look` find keys that may differ, read those and keep the ones that do."""
-    sources = task.sides.sources
-    if why := inability(sources["left"], sources["right"]):
-        raise Unsuited(why)
     found = Found()
+
+    def looked(pair: Pair, askers: Both[Asker]) -> None:
+        _refuse_repeated_keys(pair, task, askers)
+        look(pair, task, askers, found)
+
     try:
-        with Pair(task.sides, task.gate) as pair:
-            _ask(pair, task, look, found)
+        ask(task, looked)
     except Refused as refused:
         raise Unsuited(str(refused)) from refused
     names = task.declared.key_names
@@ -61,30 +65,34 @@ def find(task: Task, look: Look) -> str:
     return "; ".join(found.how)
 
 
-def _ask(pair: Pair, task: Task, look: Look, found: Found) -> None:
-    sessions = opened(pair, task)
-    try:
-        askers = prepare(pair, task.declared, sessions)
-        _refuse_repeated_keys(pair, task, askers)
-        look(pair, task, askers, found)
-    except SideFault as fault:
-        if is_inability(fault):
-            raise Unsuited(f"a server refused to compute it: {fault}") from fault
-        raise
-    finally:
-        for side in SIDES:
-            session = sessions.of(side)
-            task.sides.account(side, rows=0, bytes_read=session.bytes_read, requests=session.requests)
+def ask(task: Task, compare: Callable[[Pair, Both[Asker]], T], more: Mapping[str, str] | None = None) -> T:
+    """What `compare` makes of both sides, with one field `more` of each beside those that are compared.
+
+    Raises Refused when the databases cannot be asked, SideFault.
+    """
+    if why := inability(task.sides.sources["left"], task.sides.sources["right"]):
+        raise Refused(why)
+    with Pair(task.sides, task.gate) as pair:
+        sessions = _opened(pair, task, more)
+        try:
+            return compare(pair, prepare(pair, task.declared, sessions))
+        except SideFault as fault:
+            if _is_inability(fault):
+                raise Refused(f"a server refused to compute it: {fault}") from fault
+            raise
+        finally:
+            for side in SIDES:
+                session = sessions.of(side)
+                task.sides.account(side, rows=0, bytes_read=session.bytes_read, requests=session.requests)
 
 
-def is_inability(fault: SideFault) -> bool:
+def _is_inability(fault: SideFault) -> bool:
     """A statement of ours the server would not run; the same rows can still be read."""
     cause = fault.__cause__
     return type(cause) is SourceError and cause.cause is Cause.APPLICATION
 
 
-def opened(pair: Pair, task: Task, more: Mapping[str, str] | None = None) -> Both[Session]:
-    """Sessions of both sides that know what is compared, and one field `more` of each side."""
+def _opened(pair: Pair, task: Task, more: Mapping[str, str] | None) -> Both[Session]:
     fields = [rule.name for rule in (*task.declared.key, *task.declared.fields)]
 
     def connected(side: str) -> Session:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from zoneinfo import ZoneInfo
 
-from tillwatch.audit.canonical import MAX_DIGITS, FieldType, Precision, Rule
+from tillwatch.audit.canonical import FALSE, MAX_DIGITS, TRUE, FieldType, Precision, Rule
 from tillwatch.sources.sql.session import Column, ColumnKind
 
 #: Years in which every dialect and the reference agree on the calendar, whatever the zone.
@@ -99,3 +99,16 @@ def any_of(*conditions: str) -> str:
     """True where one of the non-empty conditions is."""
     real = [condition for condition in conditions if condition]
     return " OR ".join(f"({condition})" for condition in real)
+
+
+def boolean_of_number(column: Column, rule: Rule) -> Element:  # noqa: ARG001 - every builder takes its rule
+    """1 and 0, where the engine has no booleans of its own."""
+    return Element(
+        text=f"CASE {column.sql} WHEN 1 THEN 'true' WHEN 0 THEN 'false' END", odd=f"{column.sql} NOT IN (0, 1)"
+    )
+
+
+def spellings() -> tuple[list[str], list[str]]:
+    """How yes and no are written, in small letters and capitals: a text in between is the reference's to read."""
+    yes, no = (sorted({form for one in words for form in (one, one.upper())}) for words in (TRUE, FALSE))
+    return yes, no

@@ -81,10 +81,6 @@ def compile_all(table: Table, session: Session, rules: Sequence[Rule], *, native
     return elements
 
 
-def _ways(column: Column) -> tuple[bool, bool]:
-    return column.marks_change, column.loose
-
-
 def _options(rule: Rule) -> tuple[object, ...]:
     return (
         rule.type, rule.scale, rule.trim, rule.fold_width, rule.fold_case, rule.empty_is_null, rule.zone.key,

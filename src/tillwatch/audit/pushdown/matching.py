@@ -38,6 +38,8 @@ def match(pair: Pair, task: Task, askers: Both[Asker], ways: Both[Scroll], found
             unmatched.add(side, items)
             # An odd row stands for nothing, so its equal on the other side does not either.
             marked += [item for item in items if item.startswith(ODD)] if _holds_odd(cell) else []
+            if len(marked) > len(SIDES) * MAX_KEYS:
+                raise Unsuited(f"more than {MAX_KEYS} rows hold a value that only reading can tell")
         found.rows = rows
         if marked:
             refuse_keyless(pair, task, askers)

@@ -1,8 +1,9 @@
 """MariaDB and MySQL. Sessions speak utf8mb4 and UTC."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
-from tillwatch.audit.canonical import FALSE, TRUE, FieldType, Precision, Rule, Trim
+from tillwatch.audit.canonical import FieldType, Precision, Rule, Trim
 from tillwatch.audit.pushdown.elements import (
     FIRST_MOMENT,
     LAST_MOMENT,
@@ -10,7 +11,9 @@ from tillwatch.audit.pushdown.elements import (
     Refused,
     Table,
     always_fits,
+    boolean_of_number,
     limit,
+    spellings,
     steady,
 )
 from tillwatch.sources.sql.session import Column, ColumnKind
@@ -132,24 +135,17 @@ def _date_of_timestamp(column: Column, rule: Rule) -> Element:
     return Element(text=f"DATE_FORMAT({moved}, '%Y-%m-%d')", odd=odd)
 
 
-def _boolean_of_number(column: Column, rule: Rule) -> Element:  # noqa: ARG001 - every builder takes its rule
-    return Element(
-        text=f"CASE {column.sql} WHEN 1 THEN 'true' WHEN 0 THEN 'false' END", odd=f"{column.sql} NOT IN (0, 1)"
-    )
-
-
 def _boolean_of_text(column: Column, rule: Rule) -> Element:
     word = f"CAST(TRIM({whole_text(column)}) AS BINARY)"
-    spelled = {one: {one, one.upper()} for one in (*TRUE, *FALSE)}
-    yes, no = (_words(set().union(*(spelled[one] for one in words))) for words in (TRUE, FALSE))
+    yes, no = map(_words, spellings())
     odd = f"{word} NOT IN ({yes}, {no})"
     if rule.empty_is_null:
         odd += f" AND {word} <> ''"
     return Element(text=f"CASE WHEN {word} IN ({yes}) THEN 'true' WHEN {word} IN ({no}) THEN 'false' END", odd=odd)
 
 
-def _words(words: set[str]) -> str:
-    return ", ".join(f"X'{word.encode().hex()}'" for word in sorted(words))
+def _words(words: Sequence[str]) -> str:
+    return ", ".join(f"X'{word.encode().hex()}'" for word in words)
 
 
 def _shifted(moment: str, seconds: int) -> str:
@@ -175,7 +171,7 @@ RULES: Table = {
     (ColumnKind.MOMENT, FieldType.DATE): _date_of_timestamp,
     (ColumnKind.LOCAL_TIME, FieldType.TIMESTAMP): _timestamp,
     (ColumnKind.MOMENT, FieldType.TIMESTAMP): _timestamp,
-    (ColumnKind.INTEGER, FieldType.BOOLEAN): _boolean_of_number,
+    (ColumnKind.INTEGER, FieldType.BOOLEAN): boolean_of_number,
     (ColumnKind.TEXT, FieldType.BOOLEAN): _boolean_of_text,
     **{
         (kind, type): builder

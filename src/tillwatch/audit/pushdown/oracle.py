@@ -7,8 +7,17 @@ An empty text is NULL here: declare `empty_is_null`, or an empty text on the oth
 from collections.abc import Sequence
 from datetime import datetime
 
-from tillwatch.audit.canonical import FALSE, TRUE, FieldType, Precision, Rule, Trim
-from tillwatch.audit.pushdown.elements import FIRST_MOMENT, LAST_MOMENT, Element, Refused, Table, steady
+from tillwatch.audit.canonical import FieldType, Precision, Rule, Trim
+from tillwatch.audit.pushdown.elements import (
+    FIRST_MOMENT,
+    LAST_MOMENT,
+    Element,
+    Refused,
+    Table,
+    boolean_of_number,
+    spellings,
+    steady,
+)
 from tillwatch.sources.sql.session import Column, ColumnKind
 
 #: Digits of a number, and of the format that writes them.
@@ -117,16 +126,9 @@ def _moment(utc: str, rule: Rule, odd: str) -> Element:
     return Element(text=f"SUBSTR(TO_CHAR({utc}, '{_FORMAT}'), 1, {_KEPT[rule.precision]}) || 'Z'", odd=odd)
 
 
-def _boolean(column: Column, rule: Rule) -> Element:  # noqa: ARG001 - every builder takes its rule
-    return Element(
-        text=f"CASE {column.sql} WHEN 1 THEN 'true' WHEN 0 THEN 'false' END", odd=f"{column.sql} NOT IN (0, 1)"
-    )
-
-
 def _boolean_of_text(column: Column, rule: Rule) -> Element:
     word = f"TRIM({column.sql})"
-    spelled = [sorted({form for one in words for form in (one, one.upper())}) for words in (TRUE, FALSE)]
-    yes, no = (", ".join(map(literal, words)) for words in spelled)
+    yes, no = (", ".join(map(literal, words)) for words in spellings())
     # Only blanks are NULL once trimmed, which is neither in a list nor out of it.
     odd = f"{word} NOT IN ({yes}, {no})"
     if not rule.empty_is_null:
@@ -147,8 +149,8 @@ RULES: Table = {
     (ColumnKind.TEXT, FieldType.DATE): _date_of_text,
     (ColumnKind.LOCAL_TIME, FieldType.TIMESTAMP): _timestamp,
     (ColumnKind.MOMENT, FieldType.TIMESTAMP): _timestamp_of_moment,
-    (ColumnKind.DECIMAL, FieldType.BOOLEAN): _boolean,
-    (ColumnKind.INTEGER, FieldType.BOOLEAN): _boolean,
+    (ColumnKind.DECIMAL, FieldType.BOOLEAN): boolean_of_number,
+    (ColumnKind.INTEGER, FieldType.BOOLEAN): boolean_of_number,
     (ColumnKind.TEXT, FieldType.BOOLEAN): _boolean_of_text,
     **{
         (kind, type): builder

@@ -1,27 +1,23 @@
 """Sums over a part of both sides: some buckets, or the rows that say they changed. What is equal is proven without
 reading a row."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeVar
 
 from tillwatch.audit.compare import Task, Unsuited
-from tillwatch.audit.pushdown.asking import inability, is_inability, opened
+from tillwatch.audit.pushdown.asking import ask
 from tillwatch.audit.pushdown.elements import Refused
 from tillwatch.audit.pushdown.pair import Both, Pair
-from tillwatch.audit.pushdown.prepare import prepare
 from tillwatch.audit.pushdown.statements import EMPTY, Asker, Sums, is_odd, split
-from tillwatch.audit.reading import SIDES, SideFault
+from tillwatch.audit.reading import SIDES
 from tillwatch.sources.changes import Slices
 
 #: Fewer rows are read sooner than two servers agree on a hash.
 MIN_ROWS = 2_000
 #: Hashes of changed rows listed at most, when the sums over them differ: a few megabytes.
 MAX_LISTED = 100_000
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +32,7 @@ def unequal(task: Task, names: Collection[str], prefix: int) -> set[str]:
     """Those buckets whose sums are not equal, all of them when the servers cannot compute sums. Raises SideFault."""
 
     def compared(pair: Pair, askers: Both[Asker]) -> set[str]:
+        _refuse_repeated(pair, task, askers)
         slices = Slices(key=task.declared.key_names, prefix=prefix, buckets=frozenset(names))
         sums = pair.both("summing the rows of buckets", lambda side: _summed(askers.of(side), slices))
         for side in SIDES:
@@ -43,7 +40,7 @@ def unequal(task: Task, names: Collection[str], prefix: int) -> set[str]:
         return {name for name in names if not _alike(sums.left.get(name, EMPTY), sums.right.get(name, EMPTY))}
 
     with suppress(Refused):
-        return _asked(task, {}, compared)
+        return ask(task, compared)
     return set(names)
 
 
@@ -52,6 +49,7 @@ def moved(task: Task, fields: Mapping[str, str], since: Mapping[str, datetime]) 
     Unsuited when too many rows differ, SideFault."""
 
     def compared(pair: Pair, askers: Both[Asker]) -> Moved:
+        _refuse_repeated(pair, task, askers)
         where = {side: askers.of(side).session.changed_since(fields[side], since[side]) for side in SIDES}
         if not all(where.values()):
             raise Refused("a change field cannot be asked for by SQL")
@@ -71,29 +69,14 @@ def moved(task: Task, fields: Mapping[str, str], since: Mapping[str, datetime]) 
             raise Unsuited("a key holds control characters")
         return Moved(rows=rows, keys=sorted(key for key in keys if key is not None))
 
-    return _asked(task, fields, compared)
+    return ask(task, compared, fields)
 
 
-def _asked(task: Task, more: Mapping[str, str], compare: Callable[[Pair, Both[Asker]], T]) -> T:
-    """What `compare` makes of both sides, with the fields `more` beside those that are compared."""
-    if why := inability(task.sides.sources["left"], task.sides.sources["right"]):
-        raise Refused(why)
-    with Pair(task.sides, task.gate) as pair:
-        sessions = opened(pair, task, more)
-        try:
-            askers = prepare(pair, task.declared, sessions)
-            unique = pair.both("looking at the keys", lambda s: sessions.of(s).is_unique(task.declared.key_names))
-            if not (unique.left and unique.right):
-                raise Refused("nothing keeps the keys unique")
-            return compare(pair, askers)
-        except SideFault as fault:
-            if is_inability(fault):
-                raise Refused(f"a server refused to compute it: {fault}") from fault
-            raise
-        finally:
-            for side in SIDES:
-                session = sessions.of(side)
-                task.sides.account(side, rows=0, bytes_read=session.bytes_read, requests=session.requests)
+def _refuse_repeated(pair: Pair, task: Task, askers: Both[Asker]) -> None:
+    """A part of the rows does not show that a key stands once in all of them; an index of the server does."""
+    unique = pair.both("looking at the keys", lambda side: askers.of(side).session.is_unique(task.declared.key_names))
+    if not (unique.left and unique.right):
+        raise Refused("nothing keeps the keys unique")
 
 
 def _summed(asker: Asker, slices: Slices) -> dict[str, Sums]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tillwatch.audit.pushdown.elements import Refused
-from tillwatch.audit.pushdown.statements import Asker, Compiled
+from tillwatch.audit.pushdown.statements import Asker, Compiled, joined
 from tillwatch.sources.sql.session import ColumnKind, Session
 
 #: Between two records; before a part that is there; in place of one that is NULL. A value that holds one of them makes
@@ -91,19 +91,15 @@ class Scroll(ABC):
 def item(side: Compiled, dialect: str) -> str:
     """One row as text: its parts, or its key alone behind a mark when the parts would not stand for the row."""
     lead = [_part(text, dialect) for text in side.lead]
-    record = _joined([*lead, *(_part(text, dialect) for text in side.body)], dialect)
+    record = joined([*lead, *(_part(text, dialect) for text in side.body)], dialect)
     if not side.odd:
         return record
     nothing = _bytes(ABSENT * len(side.body), dialect)
-    return f"CASE WHEN {side.odd} THEN {_joined([_bytes(ODD, dialect), *lead, nothing], dialect)} ELSE {record} END"
+    return f"CASE WHEN {side.odd} THEN {joined([_bytes(ODD, dialect), *lead, nothing], dialect)} ELSE {record} END"
 
 
 def _part(text: str, dialect: str) -> str:
-    return f"COALESCE({_joined([_bytes(PART, dialect), text], dialect)}, {_bytes(ABSENT, dialect)})"
-
-
-def _joined(texts: Sequence[str], dialect: str) -> str:
-    return f"CONCAT({', '.join(texts)})" if dialect == "mysql" else " || ".join(f"({text})" for text in texts)
+    return f"COALESCE({joined([_bytes(PART, dialect), text], dialect)}, {_bytes(ABSENT, dialect)})"
 
 
 def _bytes(characters: bytes, dialect: str) -> str:

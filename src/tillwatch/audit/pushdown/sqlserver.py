@@ -6,8 +6,17 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from tillwatch.audit.canonical import FALSE, TRUE, FieldType, Precision, Rule, Trim
-from tillwatch.audit.pushdown.elements import FIRST_MOMENT, LAST_MOMENT, Element, Refused, Table, steady
+from tillwatch.audit.canonical import FieldType, Precision, Rule, Trim
+from tillwatch.audit.pushdown.elements import (
+    FIRST_MOMENT,
+    LAST_MOMENT,
+    Element,
+    Refused,
+    Table,
+    boolean_of_number,
+    spellings,
+    steady,
+)
 from tillwatch.sources.sql.session import Column, ColumnKind
 
 #: Digits of a decimal.
@@ -133,16 +142,9 @@ def _moment(moment: str, seconds: int, rule: Rule, odd: str) -> Element:
     return Element(text=f"REPLACE({text}, ' ', 'T') + 'Z'", odd=odd)
 
 
-def _boolean(column: Column, rule: Rule) -> Element:  # noqa: ARG001 - every builder takes its rule
-    return Element(
-        text=f"CASE {column.sql} WHEN 1 THEN 'true' WHEN 0 THEN 'false' END", odd=f"{column.sql} NOT IN (0, 1)"
-    )
-
-
 def _boolean_of_text(column: Column, rule: Rule) -> Element:
     word = f"LTRIM(RTRIM({column.sql})) {_BINARY}"
-    spelled = [sorted({form for one in words for form in (one, one.upper())}) for words in (TRUE, FALSE)]
-    yes, no = (", ".join(map(literal, words)) for words in spelled)
+    yes, no = (", ".join(map(literal, words)) for words in spellings())
     odd = f"{word} NOT IN ({yes}, {no})"
     if rule.empty_is_null:
         odd += f" AND DATALENGTH(LTRIM(RTRIM({column.sql}))) > 0"
@@ -162,8 +164,8 @@ RULES: Table = {
     (ColumnKind.TEXT, FieldType.DATE): _date_of_text,
     (ColumnKind.LOCAL_TIME, FieldType.TIMESTAMP): _timestamp,
     (ColumnKind.MOMENT, FieldType.TIMESTAMP): _timestamp_of_moment,
-    (ColumnKind.BOOLEAN, FieldType.BOOLEAN): _boolean,
-    (ColumnKind.INTEGER, FieldType.BOOLEAN): _boolean,
+    (ColumnKind.BOOLEAN, FieldType.BOOLEAN): boolean_of_number,
+    (ColumnKind.INTEGER, FieldType.BOOLEAN): boolean_of_number,
     (ColumnKind.TEXT, FieldType.BOOLEAN): _boolean_of_text,
     **{
         (kind, type): builder

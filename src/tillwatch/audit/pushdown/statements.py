@@ -69,10 +69,10 @@ def compiled(
         if rule.type in (FieldType.TEXT, FieldType.CODE):
             parts.append(_counted(one.text, dialect))
         else:
-            parts.append(f"COALESCE({_joined([one.text, _quoted(';')], dialect)}, {_quoted('~')})")
+            parts.append(f"COALESCE({joined([one.text, _quoted(';')], dialect)}, {_quoted('~')})")
     return Compiled(
         keys=keys,
-        record=_joined(parts, dialect),
+        record=joined(parts, dialect),
         odd=odd,
         native=False,
         lead=lead,
@@ -87,10 +87,11 @@ def _counted(text: str, dialect: str) -> str:
         "mysql": f"LENGTH({text})",
         "sqlite": f"length(CAST({text} AS BLOB))",
     }[dialect]
-    return f"COALESCE({_joined([length, _quoted(':'), text], dialect)}, {_quoted('~')})"
+    return f"COALESCE({joined([length, _quoted(':'), text], dialect)}, {_quoted('~')})"
 
 
-def _joined(texts: Sequence[str], dialect: str) -> str:
+def joined(texts: Sequence[str], dialect: str) -> str:
+    """One text after the other; NULL when one of them is."""
     return f"CONCAT({', '.join(texts)})" if dialect == "mysql" else " || ".join(f"({text})" for text in texts)
 
 

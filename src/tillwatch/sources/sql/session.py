@@ -186,7 +186,8 @@ class Session:
 
     def max_cell_bytes(self) -> int:
         """MySQL: the largest text it puts together and sends as one; a longer one is cut off."""
-        return min(MAX_GROUP_BYTES, self._number("SELECT @@max_allowed_packet") - PACKET_OVERHEAD_BYTES)
+        # Below both limits by what a packet holds beside, and by the character that did not fit.
+        return min(MAX_GROUP_BYTES, self._number("SELECT @@max_allowed_packet")) - PACKET_OVERHEAD_BYTES
 
     def by_bucket(self, slices: Slices) -> tuple[str, list[tuple[str, list[str]]]]:
         """The name of a row's bucket, and conditions that hold for the rows of `slices` with their names, as SQL."""

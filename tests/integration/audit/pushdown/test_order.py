@@ -1,10 +1,12 @@
-"""Tables that are kept in another order, or numbered otherwise, than their names say."""
+"""Tables that records are not taken from as they stand: kept in another order, or numbered otherwise, than their names
+say, or full of values that only reading can tell."""
 
 import pytest
 from tests.support.audits import ZONE
 from tests.support.engines import Engines, audited, spec_of
 from tests.support.postgres import Postgres
 
+from tillwatch.audit.pushdown import matching
 from tillwatch.clock import SystemClock
 from tillwatch.config.schema import Field
 from tillwatch.config.secrets import Secret
@@ -25,6 +27,22 @@ def test_a_column_called_rowid_does_not_hide_rows(engines: Engines) -> None:
     sides = engines.source("left", "sqlite", "left_order"), engines.source("right", "sqlite", "right_order")
     report = audited(*sides, spec_of(["id"], FIELDS), "records")
     assert (report.verdict, report.extra, report.left.rows) == (Verdict.DRIFT, 1, 2_000), report.strategy_reason
+
+
+def test_rows_that_only_reading_can_tell_are_never_gathered_without_bound(
+    engines: Engines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(matching, "MAX_KEYS", 100)
+    fields = {"qty": Field(type="decimal", scale=4)}
+    columns = {"id": "integer", "qty": "numeric"}
+    # Half way between two numbers of four places, which a binary number only comes close to.
+    rows = [{"id": number, "qty": number + 0.00005} for number in range(400)]
+    for table in ("left_odd", "right_odd"):
+        engines.fill("sqlite", table, columns, rows, key=["id"])
+    sides = engines.source("left", "sqlite", "left_odd"), engines.source("right", "sqlite", "right_odd")
+    report = audited(*sides, spec_of(["id"], fields), "records")
+    assert (report.verdict, report.strategy, report.left.rows) == (Verdict.CLEAN, "stream", 400)
+    assert "more than 100 rows hold a value that only reading can tell" in report.strategy_reason
 
 
 @pytest.fixture
