@@ -6,6 +6,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from tests.support.chains import tryton_system, write_chain
 from tests.support.postgres import Postgres
 from tests.unit.cli.conftest import Run
 from tests.unit.cli.conftest import run as run
@@ -17,25 +18,12 @@ from tillwatch.lab.erp import Erp
 from tillwatch.sources import registry
 from tillwatch.sources.documents import Line, OrderDocument
 
-CHAIN = """
-chain: {id: demo, name: Demo, timezone: Asia/Shanghai, currency: CNY}
-store: {url: "sqlite:///tillwatch.db"}
-systems:
+ORDERS = 'orders: {model: sale.sale, reference_prefix: "AC-", states: [confirmed, processing, done]}'
+OLD = """
   - id: old
     source: sql
-    url: "%(old)s"
+    url: "%s"
     datasets: {orders: {query: "SELECT order_ref, SUM(quantity * price) AS amount, SUM(quantity) AS quantity FROM lines GROUP BY order_ref"}}
-  - id: erp
-    source: tryton
-    url: "%(url)s"
-    database: shop
-    user: "%(user)s"
-    password: "%(password)s"
-    writes: enabled
-    customer: WALK-IN
-    requests_per_minute: 60000
-    datasets: {orders: {model: sale.sale, reference_prefix: "AC-", states: [confirmed, processing, done]}}
-channels: [{id: ops, kind: webhook, url: "http://127.0.0.1:9/hook"}]
 """
 CHECKS = """
 audits:
@@ -49,7 +37,6 @@ audits:
 acceptances:
   - {id: new-erp, audits: [orders]}
 """
-ROUTES = "route: {receiver: ops}\nreceivers: [{id: ops, channels: [ops]}]\n"
 SKU = next(product.sku for product in products() if not product.weighed)
 
 
@@ -64,16 +51,7 @@ def root(tmp_path: Path, postgres: Postgres, erp: Erp) -> Iterator[Path]:
         old.execute("CREATE TABLE lines (order_ref text, quantity numeric(12,4), price numeric(12,2))")
         for number in (1, 2, 3):
             old.execute("INSERT INTO lines VALUES (%s, %s, 12.50)", (f"AC-{number}", number))
-    values = {
-        "old": address.replace("+psycopg", ""),
-        "url": erp.url,
-        "user": erp.user,
-        "password": erp.password,
-    }
-    files = {"tillwatch.yaml": CHAIN % values, "probes/checks.yaml": CHECKS, "alerts/routes.yaml": ROUTES}
-    for path, text in files.items():
-        (tmp_path / path).parent.mkdir(exist_ok=True)
-        (tmp_path / path).write_text(text, encoding="utf-8")
+    write_chain(tmp_path, OLD % address.replace("+psycopg", "") + tryton_system(erp, ORDERS), {"checks": CHECKS})
     yield tmp_path
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from tests.support.audits import Killed
+from tests.support.chains import tryton_system, write_chain
 
 from tillwatch.audit.repair import Repairs
 from tillwatch.audit.runner import AuditRunner
@@ -26,29 +27,17 @@ from tillwatch.sources.base import Source
 from tillwatch.sources.documents import Line, OrderDocument, Plan, Receipt
 from tillwatch.store.db import Database
 
-CHAIN = """
-chain: {id: demo, timezone: Asia/Shanghai, locale: zh-CN, currency: CNY}
-store: {url: "sqlite:///unused.db"}
-channels: [{id: hook, kind: webhook, url: "http://127.0.0.1:9/hook"}]
-systems:
-  - id: erp
-    source: tryton
-    url: "%(url)s"
-    database: shop
-    user: "%(user)s"
-    password: "%(password)s"
-    writes: enabled
-    customer: WALK-IN
-    requests_per_minute: 60000
-    datasets: {orders: {model: sale.sale, reference_prefix: "%(prefix)s", states: [confirmed, processing, done]}}
+ORDERS = 'orders: {model: sale.sale, reference_prefix: "%s", states: [confirmed, processing, done]}'
+STOCKED = "stock: {model: stock, location: LOC-CHAOYANG, columns: {sku: code, quantity: quantity}}"
+TILL = """
   - id: till
     source: sql
     url: "sqlite:///till.db"
     datasets:
-      orders: {query: "SELECT order_ref, printf('%%.2f', SUM(ROUND(quantity * price, 2))) AS amount, SUM(quantity) AS quantity, MAX(paid_at) AS changed_at FROM lines GROUP BY order_ref"}
+      orders: {query: "SELECT order_ref, printf('%.2f', SUM(ROUND(quantity * price, 2))) AS amount, SUM(quantity) AS quantity, MAX(paid_at) AS changed_at FROM lines GROUP BY order_ref"}
       lines: {query: "SELECT order_ref, sku, quantity, price FROM lines"}
-interfaces: [{id: orders-shop, from: till, to: erp, carries: orders}]
 """
+INTERFACES = "interfaces: [{id: orders-shop, from: till, to: erp, carries: orders}]\n"
 CHECKS = """
 audits:
   - id: orders
@@ -71,7 +60,6 @@ audits:
     settle: 0s
     strategy: delta
 """
-ROUTES = "route: {receiver: ops}\nreceivers: [{id: ops, channels: [hook]}]\n"
 PRODUCTS = [product for product in products() if not product.weighed][:4]
 
 
@@ -151,12 +139,7 @@ def bench(
     request: pytest.FixtureRequest, tmp_path: Path, erp: Erp, sqlite_database: Database, clock: ManualClock
 ) -> Iterator[Bench]:
     prefix = f"AU{zlib.crc32(request.node.name.encode()) % 10_000}-"
-    values = {"url": erp.url, "user": erp.user, "password": erp.password, "prefix": prefix}
-    (tmp_path / "probes").mkdir()
-    (tmp_path / "alerts").mkdir()
-    (tmp_path / "tillwatch.yaml").write_text(CHAIN % values, encoding="utf-8")
-    (tmp_path / "probes" / "orders.yaml").write_text(CHECKS, encoding="utf-8")
-    (tmp_path / "alerts" / "routes.yaml").write_text(ROUTES, encoding="utf-8")
+    write_chain(tmp_path, tryton_system(erp, ORDERS % prefix) + TILL, {"orders": CHECKS}, INTERFACES)
     till = sqlite3.connect(tmp_path / "till.db")
     till.execute("CREATE TABLE lines (order_ref TEXT, sku TEXT, quantity NUMERIC, price TEXT, paid_at TEXT)")
     for number in range(6):
@@ -276,13 +259,8 @@ def test_a_repair_is_taken_back_and_what_was_changed_since_stays(bench: Bench) -
 def test_an_erp_that_is_down_fails_the_audit_with_its_cause(
     fresh_erp: Erp, tmp_path: Path, sqlite_database: Database
 ) -> None:
-    values = {"url": fresh_erp.url, "user": fresh_erp.user, "password": fresh_erp.password, "prefix": "AU-"}
     fresh_erp.kill()
-    (tmp_path / "probes").mkdir()
-    (tmp_path / "alerts").mkdir()
-    (tmp_path / "tillwatch.yaml").write_text(CHAIN % values, encoding="utf-8")
-    (tmp_path / "probes" / "orders.yaml").write_text(CHECKS, encoding="utf-8")
-    (tmp_path / "alerts" / "routes.yaml").write_text(ROUTES, encoding="utf-8")
+    write_chain(tmp_path, tryton_system(fresh_erp, ORDERS % "AU-") + TILL, {"orders": CHECKS}, INTERFACES)
     sqlite3.connect(tmp_path / "till.db").execute(
         "CREATE TABLE lines (order_ref TEXT, sku TEXT, quantity NUMERIC, price TEXT, paid_at TEXT)"
     )
@@ -313,20 +291,8 @@ audits:
 def test_a_stock_difference_is_repaired_by_a_count_in_the_erp(
     fresh_erp: Erp, tmp_path: Path, sqlite_database: Database, clock: ManualClock
 ) -> None:
-    values = {"url": fresh_erp.url, "user": fresh_erp.user, "password": fresh_erp.password, "prefix": "AU-"}
-    stock = (
-        "    datasets: {stock: {model: stock, location: LOC-CHAOYANG, columns: {sku: code, quantity: quantity}}, orders"
-    )
-    text = (
-        (CHAIN % values)
-        .replace("    datasets: {orders", stock)
-        .replace("      lines: {", "      stock: {table: stock}\n      lines: {")
-    )
-    (tmp_path / "probes").mkdir()
-    (tmp_path / "alerts").mkdir()
-    (tmp_path / "tillwatch.yaml").write_text(text, encoding="utf-8")
-    (tmp_path / "probes" / "stock.yaml").write_text(STOCK, encoding="utf-8")
-    (tmp_path / "alerts" / "routes.yaml").write_text(ROUTES, encoding="utf-8")
+    shop = TILL + "      stock: {table: stock}\n"
+    write_chain(tmp_path, tryton_system(fresh_erp, f"{STOCKED}, {ORDERS % 'AU-'}") + shop, {"stock": STOCK}, INTERFACES)
     config = load(tmp_path)
     systems = Systems(registry.build(config, clock=SystemClock()))
     with systems.get("erp").read("stock") as reading:

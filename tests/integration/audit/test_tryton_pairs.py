@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from tests.support.audits import ZONE
+from tests.support.chains import tryton_system, write_chain
 from tests.support.engines import ENGINES, Engines, Row, audited, spec_of
 from tests.support.mariadb import MariaDb
 from tests.support.postgres import Postgres
@@ -21,24 +22,8 @@ from tillwatch.lab.erp import Erp
 from tillwatch.model.audit import AuditReport, DifferenceKind, Verdict
 from tillwatch.sources import registry
 
-CHAIN = """
-chain: {id: demo, timezone: Asia/Shanghai, locale: zh-CN, currency: CNY}
-store: {url: "sqlite:///unused.db"}
-channels: [{id: hook, kind: webhook, url: "http://127.0.0.1:9/hook"}]
-systems:
-  - id: erp
-    source: tryton
-    url: "%(url)s"
-    database: shop
-    user: "%(user)s"
-    password: "%(password)s"
-    requests_per_minute: 60000
-    datasets:
-      rows:
-        model: product.product
-        columns: {sku: code, name: name, price: list_price_used, note: description, at: create_date}
-"""
-ROUTES = "route: {receiver: ops}\nreceivers: [{id: ops, channels: [hook]}]\n"
+PRODUCTS = """rows: {model: product.product,
+      columns: {sku: code, name: name, price: list_price_used, note: description, at: create_date}}"""
 FIELDS = {
     "name": Field(type="text"),
     "price": Field(type="decimal", scale=4),
@@ -85,10 +70,7 @@ def _local(row: Row) -> Row:
 @pytest.fixture(scope="module")
 def pairs(erp: Erp, postgres: Postgres, mariadb: MariaDb, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pairs]:
     folder = tmp_path_factory.mktemp("pairs")
-    (folder / "alerts").mkdir()
-    values = {"url": erp.url, "user": erp.user, "password": erp.password}
-    (folder / "tillwatch.yaml").write_text(CHAIN % values, encoding="utf-8")
-    (folder / "alerts" / "routes.yaml").write_text(ROUTES, encoding="utf-8")
+    write_chain(folder, tryton_system(erp, PRODUCTS))
     sources = registry.build(load(folder), clock=SystemClock())
     yield Pairs(sources.get("erp"), Engines(postgres=postgres, mariadb=mariadb, folder=Path(folder)))
     sources.close()

@@ -6,6 +6,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from tests.support.chains import tryton_system, write_chain
 from tests.support.validations import broken, validated, validation
 
 from tillwatch.clock import SystemClock
@@ -18,36 +19,17 @@ from tillwatch.sources.documents import Line, OrderDocument
 from tillwatch.sources.registry import Sources
 
 PREFIX = "VA-"
-CHAIN = """
-chain: {id: demo, timezone: Asia/Shanghai, locale: zh-CN, currency: CNY}
-store: {url: "sqlite:///unused.db"}
-channels: [{id: hook, kind: webhook, url: "http://127.0.0.1:9/hook"}]
-systems:
-  - id: erp
-    source: tryton
-    url: "%(url)s"
-    database: shop
-    user: "%(user)s"
-    password: "%(password)s"
-    writes: enabled
-    customer: WALK-IN
-    requests_per_minute: 60000
-    datasets:
-      products: {model: product.product, columns: {sku: code, name: name, price: list_price_used}}
-      stock: {model: stock, location: LOC-CHAOYANG, columns: {sku: code, quantity: quantity}}
-      orders: {model: sale.sale, reference_prefix: "VA-", states: [confirmed, processing, done]}
-  - {id: till, source: sql, url: "sqlite:///till.db", datasets: {lines: {table: lines}}}
-"""
-ROUTES = "route: {receiver: ops}\nreceivers: [{id: ops, channels: [hook]}]\n"
+DATASETS = """
+      products: {model: product.product, columns: {sku: code, name: name, price: list_price_used}},
+      stock: {model: stock, location: LOC-CHAOYANG, columns: {sku: code, quantity: quantity}},
+      orders: {model: sale.sale, reference_prefix: "VA-", states: [confirmed, processing, done]}"""
+TILL = '  - {id: till, source: sql, url: "sqlite:///till.db", datasets: {lines: {table: lines}}}\n'
 SKU = next(product.sku for product in products() if not product.weighed)
 
 
 @pytest.fixture
 def sources(tmp_path: Path, erp: Erp) -> Iterator[Sources]:
-    (tmp_path / "alerts").mkdir()
-    values = {"url": erp.url, "user": erp.user, "password": erp.password}
-    (tmp_path / "tillwatch.yaml").write_text(CHAIN % values, encoding="utf-8")
-    (tmp_path / "alerts" / "routes.yaml").write_text(ROUTES, encoding="utf-8")
+    write_chain(tmp_path, tryton_system(erp, DATASETS) + TILL)
     with sqlite3.connect(tmp_path / "till.db") as till:
         till.execute("CREATE TABLE lines (order_ref TEXT, line INTEGER, sku TEXT, quantity TEXT, price TEXT)")
     till.close()
