@@ -60,7 +60,9 @@ def sides(
             store.execute("CREATE UNIQUE INDEX stock_id ON stock (id)")
             store.execute("ANALYZE TABLE stock" if store.url.startswith("mariadb") else "VACUUM ANALYZE stock")
         spec = audit(timeout=timedelta(hours=2), changed_by="updated_at", verify_share=0.01)
-        sides = TwoSides(left=left, right=right, database=database, clock=clock, folder=Path(folder), spec=spec)
+        sides = TwoSides(
+            left=left, right=right, database=database, clock=clock, folder=Path(folder), spec=spec, timeout_seconds=3600
+        )
         assert sides.run("digest").verdict is Verdict.CLEAN
         yield sides
         sides.close()

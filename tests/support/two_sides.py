@@ -109,12 +109,16 @@ class TwoSides:
     folder: Path
     spec: Audit = field(default_factory=audit)
     metrics: Metrics = field(default_factory=Metrics)
+    #: Of one answer of a database; large tables need more than the usual.
+    timeout_seconds: float = 30.0
     _open: ExitStack = field(default_factory=ExitStack)
 
     def source(self, system: str) -> SqlSource:
         store = self.left if system == "erp" else self.right
         dataset = {"table": "stock", "change_field": "updated_at"}
-        options = SqlOptions.model_validate({"url": store.url, "datasets": {"stock": dataset}})
+        options = SqlOptions.model_validate(
+            {"url": store.url, "datasets": {"stock": dataset}, "timeout_seconds": self.timeout_seconds}
+        )
         source = SqlSource(system, options, clock=self.clock, breaker=MemoryBreaker(), root=self.folder)
         self._open.callback(source.close)
         return source

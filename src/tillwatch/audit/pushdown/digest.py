@@ -63,17 +63,11 @@ class _Run:
         estimated = self._pair.both("estimating", lambda side: self._askers.of(side).session.estimated_rows())
         boundaries = self._boundaries(estimated)
         every = range(len(boundaries) + 1)
-        clean = True
-        if len(every) >= MIN_SAMPLE * 4:
-            sample = list(every[:: min(round(1 / SAMPLE_SHARE), len(every) // MIN_SAMPLE)])
-            dirty = self._dirty(self._sums(boundaries, sample), sample)
-            clean = not dirty
-            if len(dirty) > MAX_DIRTY_SHARE * len(sample):
-                self._all(boundaries, sample, len(dirty))
+        if self._matches and not all(self._askers.of(side).served(boundaries) for side in SIDES):
+            # A part of the rows costs a look at all of them, so a sample costs what a proof does.
+            if self._one_pass() or self._matched("some rows differ"):
                 return
-        if clean and self._one_pass():
-            return
-        if self._matches_few and self._matched("some rows differ"):
+        elif self._proven_at_once(boundaries, every):
             return
         sums = self._sums(boundaries, None)
         whole = Both(left=_all(sums.left), right=_all(sums.right))
@@ -85,6 +79,20 @@ class _Run:
         self._list(boundaries, dirty)
         self._refuse_many(max(self._found.rows.values()), said)
         self._found.how.append(said)
+
+    def _proven_at_once(self, boundaries: Sequence[Key], every: Sequence[int]) -> bool:
+        """Whether nothing is left to do after a sample, one pass over all rows, or matching them."""
+        clean = True
+        if len(every) >= MIN_SAMPLE * 4:
+            sample = list(every[:: min(round(1 / SAMPLE_SHARE), len(every) // MIN_SAMPLE)])
+            dirty = self._dirty(self._sums(boundaries, sample), sample)
+            clean = not dirty
+            if len(dirty) > MAX_DIRTY_SHARE * len(sample):
+                self._all(boundaries, sample, len(dirty))
+                return True
+        if clean and self._one_pass():
+            return True
+        return self._matches_few and self._matched("some rows differ")
 
     def _one_pass(self) -> bool:
         """Whether the sums over all rows are equal: grouping costs as much as hashing, and most audits are clean."""

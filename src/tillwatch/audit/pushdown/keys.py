@@ -49,6 +49,8 @@ class KeyPart:
     odd: str
     #: Put in order as a number, not as text.
     numeric: bool = False
+    #: `ranged` is the column as it stands, so that an index on it can serve.
+    bare: bool = False
 
 
 def parts(rules: Sequence[Rule], session: Session, numbers: Sequence[bool]) -> list[KeyPart]:
@@ -77,7 +79,9 @@ def is_number(session: Session, field: str) -> bool:
 def _postgresql(column: Column, rule: Rule, numbers: bool) -> KeyPart:
     c = column.sql
     if numbers:
-        return KeyPart(text=f"{c}::text", compared=c, ranged=c, literal=str, odd=f"{c} IS NULL", numeric=True)
+        return KeyPart(
+            text=f"{c}::text", compared=c, ranged=c, literal=str, odd=f"{c} IS NULL", numeric=True, bare=True
+        )
     if column.kind in (ColumnKind.INTEGER, ColumnKind.UUID):
         text = f"{c}::text"
         odd = f"{c} IS NULL"
@@ -98,6 +102,7 @@ def _postgresql(column: Column, rule: Rule, numbers: bool) -> KeyPart:
         text=c,
         compared=compared,
         ranged=c if column.collation in _BY_CODE_POINT else compared,
+        bare=column.collation in _BY_CODE_POINT,
         literal=_postgresql_literal,
         odd=f"{c} IS NULL OR NOT (({plain}) OR ({exact}))",
     )
@@ -110,7 +115,9 @@ def _postgresql_literal(value: int | str) -> str:
 def _mysql(column: Column, rule: Rule, numbers: bool) -> KeyPart:
     c = column.sql
     if numbers:
-        return KeyPart(text=f"CAST({c} AS CHAR)", compared=c, ranged=c, literal=str, odd=f"{c} IS NULL", numeric=True)
+        return KeyPart(
+            text=f"CAST({c} AS CHAR)", compared=c, ranged=c, literal=str, odd=f"{c} IS NULL", numeric=True, bare=True
+        )
     if column.kind is ColumnKind.INTEGER:
         text = f"CAST({c} AS CHAR)"
         return KeyPart(
@@ -129,6 +136,7 @@ def _mysql(column: Column, rule: Rule, numbers: bool) -> KeyPart:
         text=text,
         compared=compared,
         ranged=compared,
+        bare=by_bytes,
         literal=_mysql_literal,
         odd=f"{c} IS NULL OR NOT (({plain}) OR {text} REGEXP {quiet})",
     )
@@ -142,7 +150,7 @@ def _sqlite(column: Column, rule: Rule, numbers: bool) -> KeyPart:  # noqa: ARG0
     c = column.sql
     if numbers:
         odd = f"typeof({c}) <> 'integer'"
-        return KeyPart(text=f"CAST({c} AS TEXT)", compared=c, ranged=c, literal=str, odd=odd, numeric=True)
+        return KeyPart(text=f"CAST({c} AS TEXT)", compared=c, ranged=c, literal=str, odd=odd, numeric=True, bare=True)
     classes = "".join(f"{first}-{last}" for first, last in QUIET)
     plain = f"length(CAST({c} AS BLOB)) = length({c}) AND unicode({c}) > 32 AND unicode(substr({c}, -1)) > 32"
     quiet = f"{c} NOT GLOB '*[^{classes} ]*' AND unicode({c}) > 32 AND unicode(substr({c}, -1)) > 32"
@@ -150,6 +158,7 @@ def _sqlite(column: Column, rule: Rule, numbers: bool) -> KeyPart:  # noqa: ARG0
         text=c,
         compared=f"{c} COLLATE BINARY",
         ranged=c,
+        bare=True,
         literal=lambda value: sqlite.literal(str(value)),
         odd=f"(typeof({c}) = 'text' AND (({plain}) OR ({quiet}))) IS NOT TRUE",
     )
@@ -173,12 +182,19 @@ def below(parts: Sequence[KeyPart], boundary: Key) -> str:
 
 def tree(parts: Sequence[KeyPart], boundaries: Sequence[Key], first: int) -> str:
     """The number of a key's bucket: how many boundaries stand at or before it, counted from `first`."""
-    if not boundaries:
-        return str(first)
-    middle = len(boundaries) // 2
-    left = tree(parts, boundaries[:middle], first)
-    right = tree(parts, boundaries[middle + 1 :], first + middle + 1)
-    return f"CASE WHEN {below(parts, boundaries[middle])} THEN {left} ELSE {right} END"
+    return tree_of(parts, list(enumerate(boundaries, first)), first)
+
+
+def tree_of(parts: Sequence[KeyPart], marks: Sequence[tuple[int, Key]], before: int) -> str:
+    """The same by some boundaries only, each with its number. What stands between two that are not neighbours is taken
+    for the bucket behind the first."""
+    if not marks:
+        return str(before)
+    middle = len(marks) // 2
+    number, key = marks[middle]
+    left = tree_of(parts, marks[:middle], before)
+    right = tree_of(parts, marks[middle + 1 :], number + 1)
+    return f"CASE WHEN {below(parts, key)} THEN {left} ELSE {right} END"
 
 
 def within(parts: Sequence[KeyPart], low: Key | None, high: Key | None) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from tillwatch.audit.canonical import FieldType, Rule
 from tillwatch.audit.pushdown import mysql, postgresql, sqlite
 from tillwatch.audit.pushdown.elements import Element, Refused, Table, any_of
-from tillwatch.audit.pushdown.keys import Key, KeyPart, runs, tree, within
+from tillwatch.audit.pushdown.keys import Key, KeyPart, runs, tree, tree_of, within
 from tillwatch.sources.sql.session import Session
 
 #: Between the items of a list, between the parts of a key, and before the hash. A key that holds one of them makes the
@@ -20,8 +20,12 @@ _ODD = "?"
 #: Bits of one slice of an MD5, and hexadecimal digits of both.
 _SLICE_BITS = 60
 _HEX_DIGITS = 30
-#: With more separate ranges in one statement a single range round them all is cheaper.
+#: With more separate ranges in one statement looking at every row is cheaper, although an index serves them.
 _MAX_RUNS = 500
+#: The same where no index does: then each row is held against one range after the other.
+_MAX_RUNS_UNSERVED = 4
+#: Share of boundaries that begin otherwise than all others, for ranges of the key's first column to be narrow.
+_MIN_DISTINCT = 0.5
 
 RULES: dict[str, Table] = {"postgresql": postgresql.RULES, "mysql": mysql.RULES, "sqlite": sqlite.RULES}
 
@@ -148,12 +152,19 @@ class Asker(ABC):
             )[0][0]
         )
 
+    def served(self, boundaries: Sequence[Key]) -> bool:
+        """Whether an index can serve ranges between `boundaries`: the first column of the key tells them apart, and is
+        compared as it stands."""
+        first = {key[0] for key in boundaries}
+        return self.side.keys[0].bare and len(first) >= _MIN_DISTINCT * len(boundaries)
+
     def _where(self, boundaries: Sequence[Key], buckets: Sequence[int] | None) -> str:
         if buckets is None:
             return ""
         ranges = runs(buckets)
-        if len(ranges) > _MAX_RUNS:
-            ranges = [(buckets[0], buckets[-1])]
+        if len(ranges) > _MAX_RUNS or (len(ranges) > _MAX_RUNS_UNSERVED and not self.served(boundaries)):
+            # Every row is looked at, so once, by halving, and not by one range after the other.
+            return f" WHERE {self._bucket(boundaries, buckets)} IN ({', '.join(map(str, buckets))})"
         conditions = []
         for first, last in ranges:
             low = boundaries[first - 1] if first else None
@@ -164,8 +175,15 @@ class Asker(ABC):
     def _bucket(self, boundaries: Sequence[Key], buckets: Sequence[int] | None) -> str:
         if buckets is None:
             return tree(self.side.keys, boundaries, 0)
-        first = max(0, buckets[0] - 1)
-        return tree(self.side.keys, boundaries[first : buckets[-1] + 1], first)
+        # Only by the boundaries round the buckets asked for; rows elsewhere get the number of none of them.
+        needed = sorted(
+            {
+                number
+                for first, last in runs(buckets)
+                for number in range(max(0, first - 1), min(last + 1, len(boundaries)))
+            }
+        )
+        return tree_of(self.side.keys, [(number, boundaries[number]) for number in needed], needed[0] if needed else 0)
 
     def _select(self, columns: str, buckets: Sequence[int] | None, boundaries: Sequence[Key]) -> str:
         return f"SELECT {columns} FROM {self.source}{self._where(boundaries, buckets)}"

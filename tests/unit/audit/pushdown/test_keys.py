@@ -5,7 +5,7 @@ import unicodedata
 
 import pytest
 
-from tillwatch.audit.pushdown.keys import QUIET, KeyPart, below, runs, tree, within
+from tillwatch.audit.pushdown.keys import QUIET, KeyPart, below, runs, tree, tree_of, within
 
 
 def numbers() -> list[KeyPart]:
@@ -46,6 +46,12 @@ def test_the_bucket_of_a_key_is_how_many_boundaries_stand_at_or_before_it() -> N
         "CASE WHEN k < 20 THEN CASE WHEN k < 10 THEN 0 ELSE 1 END ELSE CASE WHEN k < 30 THEN 2 ELSE 3 END END"
     )
     assert tree(numbers(), [], 7) == "7"
+
+
+def test_some_boundaries_number_the_buckets_round_them_as_all_do() -> None:
+    assert tree_of(numbers(), [(4, (50,)), (5, (60,)), (9, (100,))], 4) == (
+        "CASE WHEN k < 60 THEN CASE WHEN k < 50 THEN 4 ELSE 5 END ELSE CASE WHEN k < 100 THEN 6 ELSE 10 END END"
+    )
 
 
 def test_a_composite_key_is_put_in_order_part_by_part() -> None:
