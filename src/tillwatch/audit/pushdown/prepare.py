@@ -7,10 +7,11 @@ from zoneinfo import ZoneInfo
 from tillwatch.audit.canonical import FieldType, Rule
 from tillwatch.audit.declare import Declared
 from tillwatch.audit.pushdown import handshake
+from tillwatch.audit.pushdown.compiled import Compiled, compiled
 from tillwatch.audit.pushdown.elements import Element, Refused
 from tillwatch.audit.pushdown.keys import KeyPart, is_number, parts
 from tillwatch.audit.pushdown.pair import Both, Pair
-from tillwatch.audit.pushdown.statements import ASKERS, RULES, Asker, Compiled, compiled
+from tillwatch.audit.pushdown.statements import ASKERS, RULES, Asker
 from tillwatch.audit.reading import SIDES
 from tillwatch.sources.sql.session import Column, ColumnKind, Session
 

@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tillwatch.audit.pushdown.compiled import Compiled, joined
 from tillwatch.audit.pushdown.elements import Refused
-from tillwatch.audit.pushdown.statements import Asker, Compiled, joined
+from tillwatch.audit.pushdown.statements import Asker
 from tillwatch.sources.sql.session import ColumnKind, Session
 
 #: Between two records; before a part that is there; in place of one that is NULL. A value that holds one of them makes

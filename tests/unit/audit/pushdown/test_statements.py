@@ -8,8 +8,9 @@ from typing import cast
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tillwatch.audit.pushdown.compiled import Compiled
 from tillwatch.audit.pushdown.keys import Key, KeyPart
-from tillwatch.audit.pushdown.statements import Asker, Compiled, Postgresql
+from tillwatch.audit.pushdown.statements import Asker, Postgresql
 from tillwatch.sources.sql.session import Session
 
 
