@@ -4,6 +4,7 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from decimal import Decimal
+from itertools import product
 from typing import Any
 
 import pytest
@@ -41,6 +42,7 @@ ODD = (
     "'2026-11-24T25:00:00'", "'2031-01-01T00:00:00Z'", "'2031-01-01T00:00:00+08:00'", "'20260101'", "1700000000",
     "'2026-11-24T02:00:00.5'", "'2026-11-20T02:00:00.123456+08:00'", "'2020/01/01'", "'a' || char(0) || 'b'",
     "'1' || char(0)", "'2026-11-20 02:00:00' || char(0)", "'123456789012345678.90'", "0.00001", "12345678.9",
+    "'2026-02-30 02:00:00'", "'2026-04-31T02:00:00Z'",
 )  # fmt: skip
 RULES = (
     {"id": "required", "rule": "required", "fields": ("name", "sku", "amount", "paid_at")},
@@ -177,6 +179,18 @@ def test_what_only_sqlite_can_hold_is_judged_by_what_it_means(engine: Engine) ->
     engine.insert("order_lines", [["'1'", "1", "4"]])
     for push in (True, False):
         assert "1" in {key for _, key, _ in broken(engine.report(exact, push=push))}, "1 and '1' are one key"
+
+
+@pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
+def test_a_day_that_does_not_exist_is_no_time_for_sqlite_either(engine: Engine) -> None:
+    engine.create()
+    days = ("'2026-02-28 10:00:00'", "'2026-02-30 10:00:00'", "'2026-04-31T10:00:00Z'")
+    engine.insert("orders", [[f"'{number}'", "'a'", "1", day] for number, day in enumerate(days)])
+    era = next(rule for rule in RULES if rule["id"] == "era")
+    for rule, push in product((era, {"rule": "not_future", "field": "paid_at"}), (True, False)):
+        report = engine.report(rule, push=push)
+        assert report.strategy == ("source" if push else "stream")
+        assert {key for _, key, _ in broken(report)} == {"1", "2"}
 
 
 def test_of_a_table_only_rows_that_may_break_a_rule_are_read(engine: Engine) -> None:

@@ -33,6 +33,8 @@ _TEXTS_OF_TYPES = (
     "2026-11-24", "2026-02-30", "2026-13-01", "20261124", "2026/11/24", *_TIMES[:5], "2026-11-24T11:00:00",
     "2026-11-24T11:00:00Z", "2026-11-24 11:00:00+08:00", "2026-11-24 11:00", "2026-11-24 25:00:00",
 )  # fmt: skip
+#: What SQLite's own functions take for a number or a time, and is none: they stop at a NUL.
+_CUT_OFF = tuple(f"'{text}' || char(0) || 'x'" for text in ("1", "1.5", "2026-11-24", "2026-11-24 11:00:00"))
 _CASTS = {
     "postgresql": {
         ColumnKind.INTEGER: "CAST({} AS bigint)",
@@ -142,7 +144,7 @@ def samples_of(dialect: str, column: Column) -> list[str]:
     kind = column.kind
     if kind is ColumnKind.DYNAMIC:
         texts = [literal(text) for text in (*_WORDS, *_TEXTS_OF_TYPES, *_DAYS, *_TIMES)]
-        return ["NULL", *texts, *_WHOLE, *(number for number in _NUMBERS), "1e20", "X'00ff'"]
+        return ["NULL", *texts, *_CUT_OFF, *_WHOLE, *_NUMBERS, "1e20", "X'00ff'"]
     texts = {
         ColumnKind.INTEGER: _WHOLE,
         ColumnKind.DECIMAL: _NUMBERS,

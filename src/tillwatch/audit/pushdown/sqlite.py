@@ -18,13 +18,21 @@ def literal(value: str) -> str:
     return "'" + value.replace("'", "''") + "'"
 
 
-def _digits(c: str, *, points: int) -> str:
+def ascii_only(c: str) -> str:
+    """Of a text: nothing but ASCII, and no NUL, at which SQLite's own functions stop and take the rest for nothing."""
+    return f"length(CAST({c} AS BLOB)) = length({c})"
+
+
+def digits(c: str, *, points: int) -> str:
     """Text of digits with at most `points` points and perhaps a minus, short enough for a float."""
     bare = f"ltrim({c}, '-')"
-    shape = f"{bare} <> '' AND length({c}) <= 16 AND {bare} NOT GLOB '*[^0-9.]*' AND length({c}) - length({bare}) <= 1"
-    if not points:
-        return f"{shape} AND {bare} NOT GLOB '*.*'"
-    return f"{shape} AND {bare} NOT GLOB '*.*.*' AND {bare} GLOB '[0-9]*[0-9]'"
+    shape = f"{bare} GLOB '[0-9]*' AND {bare} NOT GLOB '*[^0-9.]*' AND {bare} NOT GLOB '*{'.*' * (points + 1)}'"
+    return f"{shape} AND length({c}) <= 16 AND length({c}) - length({bare}) <= 1 AND {ascii_only(c)}"
+
+
+def real_day(day: str) -> str:
+    """A day that does not exist is moved by counting, so it is not itself any more."""
+    return f"date({day}, '+0 days') = {day}"
 
 
 def _absent(c: str, rule: Rule) -> str:
@@ -55,7 +63,7 @@ def _decimal(column: Column, rule: Rule) -> Element:
     # By type: most values are binary numbers, and reading one as a number again costs as much as the rest.
     sane = (
         f"CASE typeof({c}) WHEN 'real' THEN {clear(c)} WHEN 'integer' THEN abs({c}) * 1{'0' * scale} < {_MAX_SCALED}"
-        f" WHEN 'text' THEN {_digits(c, points=1)} AND {clear(real)} END"
+        f" WHEN 'text' THEN {digits(c, points=1)} AND {clear(real)} END"
     )
     return _guarded(c, rule, text=text, sane=sane)
 
@@ -78,7 +86,7 @@ def _integer(column: Column, rule: Rule) -> Element:
     whole = f"CAST({c} AS INTEGER)"
     sane = (
         f"typeof({c}) = 'integer' OR (typeof({c}) = 'real' AND abs({c}) < 1e15 AND {whole} = {c})"
-        f" OR (typeof({c}) = 'text' AND {_digits(c, points=0)})"
+        f" OR (typeof({c}) = 'text' AND {digits(c, points=0)})"
     )
     return _guarded(c, rule, text=f"CAST({whole} AS TEXT)", sane=sane)
 
@@ -101,9 +109,9 @@ def _text(column: Column, rule: Rule) -> Element:
 def _date(column: Column, rule: Rule) -> Element:
     c = column.sql
     day = f"substr({c}, 1, 10)"
-    # A day that does not exist is moved by counting, so it is not itself any more. A time without zone is the rule's.
+    # A time without zone is the rule's.
     sane = (
-        f"typeof({c}) = 'text' AND date({day}, '+0 days') = {day} AND {_within(day)}"
+        f"typeof({c}) = 'text' AND {ascii_only(c)} AND {real_day(day)} AND {_within(day)}"
         f" AND ({c} GLOB '{_DAY}' OR ({c} GLOB '{_MOMENT}*' AND time(substr({c}, 12, 8)) = substr({c}, 12, 8)"
         f" AND {_plain_fraction(c)}))"
     )
@@ -129,7 +137,7 @@ def _timestamp(column: Column, rule: Rule) -> Element:
     first = f"substr({c}, 1, 19)"
     plain = f"replace({first}, 'T', ' ')"
     sane = (
-        f"typeof({c}) = 'text' AND {c} GLOB '{_MOMENT}*' AND datetime({first}, '+0 days') = {plain}"
+        f"typeof({c}) = 'text' AND {ascii_only(c)} AND {c} GLOB '{_MOMENT}*' AND datetime({first}, '+0 days') = {plain}"
         f" AND {plain} BETWEEN '{clock.since:%Y-%m-%d}' AND '{clock.until:%Y-%m-%d}'"
         f" AND {_plain_fraction(c)}"
     )

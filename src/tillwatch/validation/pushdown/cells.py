@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from tillwatch.audit.canonical import FieldType
+from tillwatch.audit.pushdown.sqlite import digits, real_day
 from tillwatch.sources.sql.session import ColumnKind
 from tillwatch.validation.pushdown.parts import EXACT, SPACES, TEXTS, TIMES, Cell, both, plain_text, unless_null
 from tillwatch.validation.rules import Bounds
@@ -88,9 +89,7 @@ def sane_number(cell: Cell) -> str:
 def short_decimal(cell: Cell) -> str:
     """SQLite: text of digits with at most one point and perhaps a minus, short enough for a float to tell it apart."""
     c = cell.sql
-    bare = f"CASE WHEN substr({c}, 1, 1) = '-' THEN substr({c}, 2) ELSE {c} END"
-    shape = f"({bare}) GLOB '[0-9]*' AND ({bare}) NOT GLOB '*[^0-9.]*' AND {c} NOT GLOB '*.*.*'"
-    return both(plain_text(cell), f"length({c}) <= {_SQLITE_DIGITS}", shape)
+    return both(f"typeof({c}) = 'text'", f"length({c}) <= {_SQLITE_DIGITS}", digits(c, points=1))
 
 
 def _number(cell: Cell, low: Decimal | None, high: Decimal | None) -> str:
@@ -137,7 +136,7 @@ def _between_texts(cell: Cell, earliest: datetime, latest: datetime) -> str:
     c = cell.sql
     day, clock, rest = f"substr({c}, 1, 10)", f"substr({c}, 12, 8)", f"substr({c}, 20)"
     ends = " OR ".join(f"{rest} GLOB '{end}{zone}'" for end in _SQLITE_CLOCK_ENDS for zone in _SQLITE_ZONES)
-    whole = f"{day} = date({day}) AND substr({c}, 11, 1) IN ('T', ' ') AND {clock} = time({clock}) AND ({ends})"
+    whole = f"{real_day(day)} AND substr({c}, 11, 1) IN ('T', ' ') AND {clock} = time({clock}) AND ({ends})"
     # `date` may answer with a day that the text does not name; years have four digits.
     limits = f"{day} > '{earliest:%Y-%m-%d}' AND {day} < '{latest:%Y-%m-%d}' AND {clock} < '24'"
     return both(plain_text(cell), whole, limits)

@@ -10,7 +10,7 @@ from decimal import Decimal
 
 from tillwatch.sources.sql.session import ColumnKind
 from tillwatch.validation.pushdown.cells import binary, sane_number, short_decimal
-from tillwatch.validation.pushdown.parts import EXACT, SPACES, TEXTS, Cell, Unpushable, both
+from tillwatch.validation.pushdown.parts import EXACT, TEXTS, Cell, Unpushable, both, spaced
 
 #: MySQL cuts a product off after so many places.
 _MYSQL_PLACES = 30
@@ -120,10 +120,7 @@ def _no_spaces(cell: Cell, source: str) -> str:
     """No key of a line begins or ends with a space: such keys are one for us and two for the database."""
     if cell.kind not in {*TEXTS, ColumnKind.DYNAMIC}:
         return ""
-    spaces = cell.any_of(SPACES)
-    last = f"substr({cell.sql}, -1, 1)" if cell.dialect != "postgresql" else f"right({cell.sql}, 1)"
-    odd = f"substr({cell.sql}, 1, 1) IN ({spaces}) OR {last} IN ({spaces})"
-    none = f"NOT EXISTS (SELECT 1 FROM {source} WHERE {odd})"
+    none = f"NOT EXISTS (SELECT 1 FROM {source} WHERE {spaced(cell)})"
     return both(none, _one_type(cell, source)) if cell.dialect == "sqlite" else none
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from tillwatch.sources.sql.screening import Screen
 from tillwatch.sources.sql.session import ColumnKind
-from tillwatch.validation.pushdown.parts import SPACES, Cell
+from tillwatch.validation.pushdown.parts import Cell, spaced
 
 #: Rows in question up to which the other dataset is not read whole.
 MAX_LINKS = 5_000
@@ -32,9 +32,7 @@ class Narrow:
         elif self.first.kind is not ColumnKind.TEXT:
             text = f"CAST({c} AS {'char' if dialect == 'mysql' else 'text'})"
         if self.first.kind in {ColumnKind.TEXT, ColumnKind.DYNAMIC}:
-            spaces = self.first.any_of(SPACES)
-            last = f"right({c}, 1)" if dialect == "postgresql" else f"substr({c}, -1, 1)"
-            odd += f" OR substr({c}, 1, 1) IN ({spaces}) OR {last} IN ({spaces})"
+            odd += f" OR {spaced(self.first)}"
         wanted = self.first.any_of(
             tuple(sorted({first for first in firsts if first is not None and "\0" not in first})) or ("",)
         )

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from tillwatch.audit.pushdown.handshake import LITERALS
+from tillwatch.audit.pushdown.sqlite import ascii_only
 from tillwatch.model.text import Text
 from tillwatch.sources.sql.session import Column, ColumnKind
 
@@ -61,5 +62,12 @@ def unless_null(cell: Cell, condition: str) -> str:
 
 
 def plain_text(cell: Cell) -> str:
-    """SQLite: text without a NUL, at which its own functions would stop."""
-    return f"typeof({cell.sql}) = 'text' AND length(CAST({cell.sql} AS BLOB)) = length({cell.sql})"
+    """SQLite: text that its own functions read to the end."""
+    return f"typeof({cell.sql}) = 'text' AND {ascii_only(cell.sql)}"
+
+
+def spaced(cell: Cell) -> str:
+    """Text that begins or ends with a space: for us the same as without it, for the database another one."""
+    spaces = cell.any_of(SPACES)
+    last = f"right({cell.sql}, 1)" if cell.dialect == "postgresql" else f"substr({cell.sql}, -1, 1)"
+    return f"substr({cell.sql}, 1, 1) IN ({spaces}) OR {last} IN ({spaces})"
