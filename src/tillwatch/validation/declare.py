@@ -18,6 +18,18 @@ CROSS_KINDS = frozenset({"reference", "sum"})
 
 
 @dataclass(frozen=True, kw_only=True)
+class Other:
+    """The dataset that a rule looks at beside its own."""
+
+    system: str
+    dataset: str
+    #: What its rows are looked up by.
+    key: tuple[str, ...]
+    #: Every field that is read of it, the key first.
+    columns: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Declared:
     """One validation, checked."""
 
@@ -36,6 +48,18 @@ class Declared:
 
     def of_kind(self, *kinds: str) -> tuple[Rule, ...]:
         return tuple(rule for rule in self.spec.rules if rule.rule in kinds)
+
+    def other(self, rule: Rule) -> Other | None:
+        """Where a rule of CROSS_KINDS looks; None for any other rule."""
+        if rule.to is not None:
+            system, dataset, key, more = rule.to.system, rule.to.dataset, rule.to.fields or rule.names, []
+        elif (lines := rule.lines) is not None:
+            system, dataset, key = lines.system, lines.dataset, lines.key or self.spec.key
+            more = [lines.field, *([lines.times] if lines.times else [])]
+        else:
+            return None
+        columns = tuple(dict.fromkeys((*key, *more)))
+        return Other(system=system or self.spec.system, dataset=dataset, key=tuple(key), columns=columns)
 
     def check(self, rule: Rule, now: datetime) -> Check:
         """The function behind a rule of ROW_KINDS."""

@@ -7,13 +7,13 @@ from decimal import Decimal, localcontext
 
 from tillwatch.audit.canonical import Canonical, FieldType, Unreadable
 from tillwatch.audit.reading import SideFault
-from tillwatch.config.validations import Rule
+from tillwatch.config.validations import Lines, Rule
 from tillwatch.errors import UsageError
 from tillwatch.model.audit import Row, Value
 from tillwatch.model.text import Text
 from tillwatch.sources.base import Reading, Source
 from tillwatch.sources.sql.screening import Screens
-from tillwatch.validation.declare import Declared
+from tillwatch.validation.declare import CROSS_KINDS, Declared, Other
 from tillwatch.validation.flags import flag_of
 from tillwatch.validation.found import Found
 from tillwatch.validation.outliers import MAX_OWN, Usual, middle, usual, usual_of_own, usual_of_runs
@@ -63,7 +63,7 @@ class Many:
         self.narrows: Mapping[str, Narrow] = {}
         #: Names of the rules that remember a row at all.
         self.concerned: set[str] = set()
-        self._remembered = [(rule, self._memory_of(rule)) for rule in self.rules("unique", "outlier", *_CROSS)]
+        self._remembered = [(rule, self._memory_of(rule)) for rule in self.rules("unique", "outlier", *CROSS_KINDS)]
 
     def rules(self, *kinds: str) -> tuple[Rule, ...]:
         return self._declared.of_kind(*kinds)
@@ -93,20 +93,14 @@ class Many:
     def read_others(self, reader: Reader, rules: Sequence[Rule]) -> None:
         """The datasets `reference` and `sum` look at. Raises SideFault."""
         for rule in rules:
-            if rule.to is not None:
-                names = rule.to.fields or rule.names
-                self._read_other(reader, rule, rule.to.system, rule.to.dataset, names, self._referred(names))
-            elif rule.lines is not None:
-                lines = rule.lines
-                names = lines.key or self._declared.spec.key
-                columns = dict.fromkeys((*names, lines.field, *([lines.times] if lines.times else [])))
-                self._read_other(reader, rule, lines.system, lines.dataset, tuple(columns), self._line(rule, names))
+            if (other := self._declared.other(rule)) is not None:
+                self._read_other(reader, rule, other)
 
     def suspects(self, rule: Rule) -> Iterator[Suspect]:
         """Rows that break `rule`, by what was remembered of both datasets."""
         place = self._places[rule.name]
-        if rule.to is not None:
-            where = f"{rule.to.system or self._declared.spec.system}.{rule.to.dataset}"
+        if rule.rule == "reference" and (other := self._declared.other(rule)) is not None:
+            where = f"{other.system}.{other.dataset}"
             problem = {"en": f"is not in {where}", "zh": f"在 {where} 中不存在"}
             for link, key in self._scratch.absent(place):
                 yield Suspect(key=key, value=_shown(link), problem=problem)
@@ -162,18 +156,10 @@ class Many:
         except Unreadable:
             return None
 
-    def _read_other(
-        self,
-        reader: Reader,
-        rule: Rule,
-        system: str,
-        dataset: str,
-        columns: Sequence[str],
-        of_row: Callable[[Row], tuple[str, str | None] | None],
-    ) -> None:
-        system = system or self._declared.spec.system
-        place = Place(source=self._open(system), system=system, dataset=dataset)
+    def _read_other(self, reader: Reader, rule: Rule, other: Other) -> None:
+        place = Place(source=self._open(other.system), system=other.system, dataset=other.dataset)
         number = self._places[rule.name]
+        of_row = self._referred(other.key) if rule.lines is None else self._line(rule.lines, other.key)
 
         def take(batch: list[Row]) -> None:
             self._scratch.add_other(number, [kept for kept in map(of_row, batch) if kept is not None])
@@ -181,15 +167,15 @@ class Many:
         def forget() -> None:
             self._scratch.forget_other(number)
 
-        if ask := self._narrowed(rule, place, columns):
+        if ask := self._narrowed(rule, place, other.columns):
             try:
-                reader.whole(place, columns, take, forget, ask=ask)
+                reader.whole(place, other.columns, take, forget, ask=ask)
             except SideFault as fault:
                 if not is_inability(fault):
                     raise
             else:
                 return
-        reader.whole(place, columns, take, forget)
+        reader.whole(place, other.columns, take, forget)
 
     def _narrowed(self, rule: Rule, place: Place, columns: Sequence[str]) -> Callable[[], Reading] | None:
         """Only the rows that the remembered ones look at, when they are few and the database can be asked."""
@@ -207,10 +193,7 @@ class Many:
 
         return of_row
 
-    def _line(self, rule: Rule, names: Sequence[str]) -> Callable[[Row], tuple[str, str | None]]:
-        lines = rule.lines
-        assert lines is not None
-
+    def _line(self, lines: Lines, names: Sequence[str]) -> Callable[[Row], tuple[str, str | None]]:
         def of_row(row: Row) -> tuple[str, str | None]:
             value = self._decimal(row[lines.field])
             if lines.times and value is not None:
@@ -276,9 +259,6 @@ class Many:
                 self._found.add(rule, self.key_of(key), value, _far(norm, number, history=True))
         if left_out:
             evidence.setdefault("without_history", {})[rule.name] = left_out  # type: ignore[index]
-
-
-_CROSS = ("reference", "sum")
 
 
 def _far(norm: Usual, number: float, *, history: bool) -> Text:

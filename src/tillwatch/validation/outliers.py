@@ -44,7 +44,7 @@ def usual(ordered: Sequence[float]) -> Usual | None:
     """What is usual among values in ascending order; None when they are too few."""
     if len(ordered) < MIN_VALUES:
         return None
-    median = _median(ordered)
+    median = middle(ordered)
     spread = MEDIAN_FACTOR * _median_deviation(ordered, median)
     if not spread:
         spread = MEAN_FACTOR * sum(abs(value - median) for value in ordered) / len(ordered)
@@ -56,8 +56,8 @@ def usual_of_runs(runs: Sequence[Usual]) -> Usual | None:
     if len(runs) < MIN_RUNS:
         return None
     return Usual(
-        median=_median(sorted(run.median for run in runs)),
-        spread=_median(sorted(run.spread for run in runs)),
+        median=middle(sorted(run.median for run in runs)),
+        spread=middle(sorted(run.spread for run in runs)),
         values=sum(run.values for run in runs),
     )
 
@@ -70,19 +70,15 @@ def usual_of_own(earlier: Sequence[float]) -> Usual | None:
     if len(earlier) < MIN_RUNS:
         return None
     ordered = sorted(earlier)
-    median = _median(ordered)
+    median = middle(ordered)
     spread = max(MEDIAN_FACTOR * _median_deviation(ordered, median), OWN_SHARE * abs(median))
     return Usual(median=median, spread=spread, values=len(ordered))
 
 
 def middle(ordered: Sequence[float]) -> float:
     """The median of values in ascending order."""
-    return _median(ordered)
-
-
-def _median(ordered: Sequence[float]) -> float:
-    middle = len(ordered) // 2
-    return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
+    half = len(ordered) // 2
+    return ordered[half] if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2
 
 
 def _median_deviation(ordered: Sequence[float], median: float) -> float:

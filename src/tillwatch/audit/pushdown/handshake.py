@@ -13,6 +13,8 @@ from tillwatch.audit.pushdown.elements import Element, Refused, Table, element
 from tillwatch.sources.sql import values
 from tillwatch.sources.sql.session import Column, ColumnKind, Session
 
+#: The oldest PostgreSQL whose functions we use.
+MIN_POSTGRESQL = 13
 _WORDS = (
     "", " ", "a", "A", "a ", " a", "aB", "0012", "é", "e\u0301", "ＳＫＵ１２３", "商品（红）", "👍🏽", "ß", "İ",
     "a\x1fb", "a\x1eb", "a;b", "a:b", "~", "1:~", "\\", "'", "%s", ":x", "a\tb", "\u3000a", "a\xa0", "ﾊﾝ", "가", "K",
@@ -57,6 +59,14 @@ _CASTS = {
     },
 }
 LITERALS = {"postgresql": postgresql.literal, "mysql": mysql.literal, "sqlite": sqlite.literal}
+
+
+def unfit(session: Session) -> tuple[int, str] | None:
+    """Version and encoding of a PostgreSQL that lacks what computing for us needs."""
+    if session.dialect != "postgresql":
+        return None
+    encoding = str(session.rows("SHOW server_encoding")[0][0])
+    return None if session.major >= MIN_POSTGRESQL and encoding == "UTF8" else (session.major, encoding)
 
 
 def compile_all(table: Table, session: Session, rules: Sequence[Rule], *, native: bool) -> list[Element]:

@@ -17,8 +17,6 @@ from tillwatch.sources.sql.session import Column, ColumnKind, Session
 
 _UTC = ZoneInfo("UTC")
 _OTHER = {"left": "right", "right": "left"}
-#: The oldest PostgreSQL whose functions we use.
-_MIN_POSTGRESQL = 13
 _TRIAL_TEXTS = ("", "a", "商品", "1:a~0.5000;", "x" * 500)
 _TRIAL_ROW = (
     "ROW(1::bigint, 2::int, '商品 a'::text COLLATE \"C\", 1.50::numeric, -0.0::float8, true, date '2026-11-24',"
@@ -85,10 +83,8 @@ def _alike(one: Column, other: Column) -> bool:
 
 def _elements(rules: Sequence[Rule], session: Session, *, native: bool) -> list[Element]:
     table = RULES[session.dialect]
-    if session.dialect == "postgresql":
-        encoding = str(session.rows("SHOW server_encoding")[0][0])
-        if session.major < _MIN_POSTGRESQL or encoding != "UTF8":
-            raise Refused(f"PostgreSQL {session.major} with {encoding} lacks what hashing needs")
+    if server := handshake.unfit(session):
+        raise Refused("PostgreSQL {} with {} lacks what hashing needs".format(*server))
     return handshake.compile_all(table, session, rules, native=native)
 
 

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from tillwatch.audit.pushdown.handshake import unfit
 from tillwatch.config.validations import Rule
 from tillwatch.model.text import Text
 from tillwatch.sources.sql.screening import Screen, Screens
@@ -17,8 +18,6 @@ from tillwatch.validation.pushdown.narrow import Narrow
 from tillwatch.validation.pushdown.parts import Cell, Unpushable
 from tillwatch.validation.rules import pattern
 
-#: The oldest PostgreSQL whose functions we use.
-MIN_POSTGRESQL = 13
 #: Rules that need every value.
 _NEEDS_ALL = "outlier"
 _OUTER = "t"
@@ -76,12 +75,12 @@ class _Statement:
         refused: list[tuple[str, Text]] = [(rule.name, why) for rule in spec.rules if (why := self._beyond(rule))]
         if not refused:
             for rule in spec.rules:
-                if other := self._other(rule):
-                    with _opened(self.source, *other) as self.others[rule.name]:
+                if other := self.declared.other(rule):
+                    with _opened(self.source, other.dataset, other.columns) as self.others[rule.name]:
                         pass
             with _opened(self.source, spec.dataset, self.declared.columns) as self.session:
-                if why := _unfit(self.session):
-                    return Refusals(why=why)
+                if server := unfit(self.session):
+                    return Refusals(why=_lacks(server))
                 refused = self._refused()
         if refused:
             return Refusals(
@@ -100,21 +99,12 @@ class _Statement:
                 refused.append((rule.name, refusal.why))
         return refused
 
-    def _other(self, rule: Rule) -> tuple[str, tuple[str, ...]] | None:
-        """The other dataset a rule looks at, and the fields it needs of it."""
-        if rule.to is not None:
-            return rule.to.dataset, tuple(rule.to.fields or rule.names)
-        if (lines := rule.lines) is None:
-            return None
-        key = lines.key or self.declared.spec.key
-        return lines.dataset, tuple(dict.fromkeys((*key, lines.field, *([lines.times] if lines.times else []))))
-
     def _beyond(self, rule: Rule) -> Text | None:
         """Rules that no database can decide alone."""
         if rule.rule == _NEEDS_ALL:
             return {"en": "needs every value", "zh": "需要全部数值"}
-        other = rule.to or rule.lines
-        if other is not None and other.system not in {"", self.declared.spec.system}:
+        other = self.declared.other(rule)
+        if other is not None and other.system != self.declared.spec.system:
             return {"en": f"looks into {other.system} too", "zh": f"还要查看 {other.system}"}
         return None
 
@@ -157,27 +147,26 @@ class _Statement:
         return joins.unique(outer, inner, self.session.source, alias=self._alias, indexed=indexed)
 
     def _reference(self, rule: Rule) -> Joined:
-        assert rule.to is not None
-        names = rule.to.fields or rule.names
-        other = self.others[rule.name]
-        self._narrow(rule, other, names)
-        return joins.reference(self._cells(rule.names), _inner(other, names), other.source, alias=self._alias)
+        session, key = self._looked_up(rule)
+        return joins.reference(self._cells(rule.names), key, session.source, alias=self._alias)
 
     def _sum(self, rule: Rule) -> Joined:
         lines = rule.lines
         assert lines is not None
-        key = lines.key or self.declared.spec.key
-        other = self.others[rule.name]
-        self._narrow(rule, other, tuple(other.columns))
-        (value,) = _inner(other, [lines.field])
-        times = _inner(other, [lines.times])[0] if lines.times else None
-        added = Added(key=tuple(_inner(other, key)), value=value, times=times, source=other.source)
+        session, key = self._looked_up(rule)
+        (value,) = _inner(session, [lines.field])
+        times = _inner(session, [lines.times])[0] if lines.times else None
+        added = Added(key=tuple(key), value=value, times=times, source=session.source)
         header = self._cells(self.declared.spec.key)
         return joins.total(header, self._cell(rule.field), added, rule.tolerance, alias=self._alias)
 
-    def _narrow(self, rule: Rule, other: Session, fields: Sequence[str]) -> None:
-        cells = _inner(other, fields)
-        self.narrows[rule.name] = Narrow(columns=tuple(cell.sql for cell in cells), first=cells[0], source=other.source)
+    def _looked_up(self, rule: Rule) -> tuple[Session, list[Cell]]:
+        """What the rule's other dataset is like, and what its rows are looked up by; few of them can be asked for."""
+        session, other = self.others[rule.name], self.declared.other(rule)
+        assert other is not None
+        read, key = _inner(session, other.columns), _inner(session, other.key)
+        self.narrows[rule.name] = Narrow(columns=tuple(cell.sql for cell in read), first=key[0], source=session.source)
+        return session, key
 
     @property
     def _alias(self) -> str:
@@ -214,11 +203,6 @@ def _known(condition: str) -> str:
     return f"(CASE WHEN {condition} THEN 1 ELSE 0 END = 1)"
 
 
-def _unfit(session: Session) -> Text | None:
-    if session.dialect != "postgresql":
-        return None
-    encoding = str(session.rows("SHOW server_encoding")[0][0])
-    if session.major >= MIN_POSTGRESQL and encoding == "UTF8":
-        return None
-    server = f"PostgreSQL {session.major}, {encoding}"
+def _lacks(found: tuple[int, str]) -> Text:
+    server = "PostgreSQL {}, {}".format(*found)
     return {"en": f"{server} lacks what checking needs", "zh": f"{server} 缺少校验所需的功能"}
