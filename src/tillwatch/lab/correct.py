@@ -1,6 +1,7 @@
 """What a person does about `invalid-data`: `python -m tillwatch.lab.correct --lab DIR` corrects the tills' prices."""
 
 import argparse
+import contextlib
 from pathlib import Path
 
 from tillwatch.lab.catalogue import SHOPS
@@ -12,11 +13,8 @@ def correct(lab: Lab) -> list[str]:
     """Correct every mistyped price of every shop; returns the orders. Doing it twice changes nothing."""
     corrected: list[str] = []
     for shop in SHOPS:
-        database = TillDb(lab.till(shop))
-        try:
+        with contextlib.closing(TillDb(lab.till(shop))) as database:
             corrected += database.correct()
-        finally:
-            database.close()
     return corrected
 
 

@@ -132,15 +132,20 @@ class TillDb:
     def mistype(self, orders: int) -> list[str]:
         """Write a digit too many in front of a price of the newest `orders` that the ERP has; what was paid stays.
 
-        The order's total is the sum of what was paid, so only its lines no longer add up to it.
+        The order's total is the sum of what was paid, so only its lines no longer add up to it. None, and nothing
+        changed, when there are fewer orders whose prices are right: a price spoiled twice could not be corrected.
         """
         query = (
             "SELECT order_ref FROM orders o JOIN stock_bookings b ON b.id = o.stock_booking WHERE synced_at IS NOT NULL"
         )
         with self._transaction() as connection:
-            rows = connection.execute(
-                f"{query} AND b.done_at IS NOT NULL ORDER BY paid_at DESC LIMIT ?", (orders,)
-            ).fetchall()
+            wrong = self.mistyped()
+            newest = connection.execute(
+                f"{query} AND b.done_at IS NOT NULL ORDER BY paid_at DESC LIMIT ?", (orders + len(wrong),)
+            )
+            rows = [row for row in newest if row[0] not in wrong][:orders]
+            if len(rows) < orders:
+                return []
             connection.executemany(
                 "UPDATE order_lines SET unit_price = '1' || unit_price WHERE order_ref = ? AND line = 1", rows
             )
@@ -159,9 +164,9 @@ class TillDb:
 
     def correct(self) -> list[str]:
         """Take the digits too many out again; returns the orders corrected."""
-        wrong = self.mistyped()
-        lines = [(reference, line) for reference, numbers in wrong.items() for line in numbers]
         with self._transaction() as connection:
+            wrong = self.mistyped()
+            lines = [(reference, line) for reference, numbers in wrong.items() for line in numbers]
             connection.executemany(
                 "UPDATE order_lines SET unit_price = substr(unit_price, 2) WHERE order_ref = ? AND line = ?", lines
             )

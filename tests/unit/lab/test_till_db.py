@@ -154,3 +154,15 @@ def test_a_mistyped_price_spoils_no_total_and_is_corrected_once(path: Path, shop
     assert shop.correct() == sorted(spoiled)
     assert shop.mistyped() == {}
     assert shop.correct() == []
+
+
+def test_a_price_is_never_mistyped_twice(shop: TillDb) -> None:
+    first, second = shop.mistype(2), shop.mistype(2)
+    assert len({*first, *second}) == 4
+    assert shop.correct() == sorted([*first, *second])
+    assert shop.mistyped() == {}
+
+
+def test_with_too_few_orders_to_spoil_none_is_spoiled(shop: TillDb) -> None:
+    assert shop.mistype(HISTORIC_ORDERS + 1) == []
+    assert shop.mistyped() == {}
