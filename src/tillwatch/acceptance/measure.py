@@ -44,10 +44,16 @@ class Measured:
     sha256: str
 
 
-def measure(
-    declared: Declared, side: str, place: Place, reader: Reader, look: Callable[[Iterator[Encoded]], None] | None = None
-) -> Measured:
-    """Read one side from end to end; `look` is given every row in key order.
+#: Is given what was measured and those very rows, in key order, which cost nothing unless they are taken.
+Look = Callable[[Measured, Iterator[Encoded]], None]
+
+
+def no_look(measured: Measured, rows: Iterator[Encoded]) -> None:
+    """Numbers are enough."""
+
+
+def measure(declared: Declared, side: str, place: Place, reader: Reader, look: Look = no_look) -> Measured:
+    """Read one side from end to end.
 
     Raises SideFault when it cannot be read, UsageError for rows without a key or with values that cannot be read: what
     is not known cannot be signed for.
@@ -77,17 +83,17 @@ def measure(
                 f"read ({examples}); correct them, then measure again"
             )
         digest, sums = _summed(declared, _in_order(store))
-        if look is not None:
-            look(_in_order(store))
-    return Measured(
-        system=place.system,
-        dataset=place.dataset,
-        product=described.product,
-        version=described.version,
-        rows=rows,
-        sums=sums,
-        sha256=digest,
-    )
+        measured = Measured(
+            system=place.system,
+            dataset=place.dataset,
+            product=described.product,
+            version=described.version,
+            rows=rows,
+            sums=sums,
+            sha256=digest,
+        )
+        look(measured, _in_order(store))
+    return measured
 
 
 def _columns(declared: Declared) -> Sequence[str]:

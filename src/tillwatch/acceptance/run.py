@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -11,7 +10,7 @@ from tillwatch import __version__
 from tillwatch.acceptance import kept as rows
 from tillwatch.acceptance import manifest as manifests
 from tillwatch.acceptance.manifest import Compared, Held, Manifest
-from tillwatch.acceptance.measure import Measured, measure
+from tillwatch.acceptance.measure import Look, Measured, measure, no_look
 from tillwatch.audit.declare import Declared
 from tillwatch.audit.reading import Gate, Leftovers
 from tillwatch.audit.rows import Encoded
@@ -32,6 +31,15 @@ class Audits(Protocol):
     def declared(self) -> Mapping[str, Declared]: ...
 
     def run(self, audit_id: str, *, trigger: str = "cli") -> AuditReport: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Changed:
+    """What one side no longer holds as it was measured; empty when nothing changed."""
+
+    #: Kept and found, by what differs.
+    numbers: dict[str, dict[str, str]]
+    rows: list[rows.Named]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,48 +87,36 @@ class Acceptances:
         return self._measure(declared, "left"), self._measure(declared, "right")
 
     def verify(
-        self, manifest: Manifest, *, side: str = "right", system: str = ""
-    ) -> dict[str, dict[str, dict[str, str]]]:
-        """What `side` (read from `system` when one is named, a restored copy) no longer holds, by audit."""
-        found = {}
-        for kept in manifest.datasets:
-            measured = self._measure(self._declared(kept), side, system)
-            found[kept.audit] = manifests.differences(self._held(kept, side), measured)
-        return found
+        self, manifest: Manifest, *, side: str = "right", system: str = "", folder: Path | None = None
+    ) -> dict[str, Changed]:
+        """What `side` (read from `system` when one is named, a restored copy) no longer holds, by audit. With `folder`,
+        where its rows were kept, those that differ are named, by the same reading as the numbers."""
+        return {kept.audit: self._changed(kept, side, system, folder) for kept in manifest.datasets}
+
+    def _changed(self, kept: Compared, side: str, system: str, folder: Path | None) -> Changed:
+        declared, held = self._declared(kept), self._held(kept, side)
+        named: list[rows.Named] = []
+
+        def look(measured: Measured, found: Iterator[Encoded]) -> None:
+            if folder is not None and manifests.differences(held, measured):
+                named.extend(rows.named(declared, rows.read(rows.file_of(folder, kept.audit, side), held), found))
+
+        measured = self._measure(declared, side, system, look)
+        return Changed(numbers=manifests.differences(held, measured), rows=named)
 
     def keep(self, manifest: Manifest, folder: Path, *, side: str = "right") -> dict[str, Path]:
         """Keep the rows of `side` in `folder`, one file an audit. Raises UsageError when they are not those of the
         manifest any more; what was kept before stays then."""
-        files = {}
-        for kept in manifest.datasets:
-            held, file = self._held(kept, side), rows.file_of(folder, kept.audit, side)
-            try:
-                self._measure(self._declared(kept), side, look=partial(rows.write, file))
-                rows.accept(file, held)
-            finally:
-                rows.discard(file)
-            files[kept.audit] = file
-        return files
+        return {kept.audit: self._kept(kept, folder, side) for kept in manifest.datasets}
 
-    def named(
-        self, manifest: Manifest, folder: Path, *, side: str = "right", system: str = ""
-    ) -> dict[str, list[rows.Named]]:
-        """The rows of `side` that are not as they were kept in `folder`, by audit."""
-        found: dict[str, list[rows.Named]] = {}
-        for kept in manifest.datasets:
-            declared = self._declared(kept)
-            before = rows.read(rows.file_of(folder, kept.audit, side), self._held(kept, side))
-
-            def look(
-                now: Iterator[Encoded],
-                audit: str = kept.audit,
-                was: Iterator[Encoded] = before,
-                of: Declared = declared,
-            ) -> None:
-                found[audit] = rows.named(of, was, now)
-
-            self._measure(declared, side, system, look=look)
-        return found
+    def _kept(self, kept: Compared, folder: Path, side: str) -> Path:
+        file = rows.file_of(folder, kept.audit, side)
+        try:
+            self._measure(self._declared(kept), side, look=lambda _, found: rows.write(file, found))
+            rows.accept(file, self._held(kept, side))
+        finally:
+            rows.discard(file)
+        return file
 
     def _held(self, kept: Compared, side: str) -> Held:
         return kept.left if side == "left" else kept.right
@@ -131,9 +127,7 @@ class Acceptances:
             raise UsageError(f"the manifest is about audit '{kept.audit}', which is not declared any more")
         return declared
 
-    def _measure(
-        self, declared: Declared, side: str, system: str = "", look: Callable[[Iterator[Encoded]], None] | None = None
-    ) -> Measured:
+    def _measure(self, declared: Declared, side: str, system: str = "", look: Look = no_look) -> Measured:
         spec = declared.spec
         which = spec.left if side == "left" else spec.right
         system = self.config.system(system or which.system).id

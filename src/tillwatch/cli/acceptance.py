@@ -99,9 +99,9 @@ def verify(
     found = _read(manifest)
     broken = manifests.broken_signatures(found)
     with opened(ctx) as application:
-        acceptances = _acceptances(application)
-        changed = acceptances.verify(found, side=side, system=system)
-        named = acceptances.named(found, kept, side=side, system=system) if kept and any(changed.values()) else {}
+        verified = _acceptances(application).verify(found, side=side, system=system, folder=kept)
+    changed = {audit: one.numbers for audit, one in verified.items()}
+    named = {audit: one.rows for audit, one in verified.items()} if kept and any(changed.values()) else {}
     same = not broken and not any(changed.values())
     document = {
         "same": same,

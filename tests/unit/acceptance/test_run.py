@@ -141,3 +141,25 @@ def test_signed_rows_stay_when_they_are_kept_again_after_the_system_changed(tmp_
     with pytest.raises(UsageError, match=r"till.stock is not what the manifest says any more; its rows are not kept"):
         made.acceptances().keep(manifest, tmp_path)
     assert (list(tmp_path.iterdir()), file.read_bytes()) == ([file], signed)
+
+
+def test_numbers_and_rows_that_changed_are_of_one_reading(tmp_path: Path) -> None:
+    made = bench()
+    manifest = made.accept()
+    made.acceptances().keep(manifest, tmp_path)
+    made.new.datasets["stock"] = stock(("1", "3", "3.50"), ("2", "4", "10.00"))
+    made.new.asked.clear()
+    (changed,) = made.acceptances().verify(manifest, folder=tmp_path).values()
+    assert changed.numbers["sum of quantity"] == {"kept": "6.0000", "found": "7.0000"}
+    assert [(row["kind"], row["key"]) for row in changed.rows] == [("changed", {"sku": "1"})]
+    assert len(made.new.asked) == 1
+
+
+def test_kept_rows_are_looked_at_only_when_something_changed(tmp_path: Path) -> None:
+    made = bench()
+    manifest = made.accept()
+    (same,) = made.acceptances().verify(manifest, folder=tmp_path / "none").values()
+    assert (same.numbers, same.rows) == ({}, [])
+    made.new.datasets["stock"] = []
+    with pytest.raises(UsageError, match="keep the rows with 'acceptance keep'"):
+        made.acceptances().verify(manifest, folder=tmp_path / "none")
