@@ -14,6 +14,8 @@ _POSTGRESQL_STATES = {
     "3D": Cause.DATA,
     "42P": Cause.DATA,
     "42703": Cause.DATA,
+    # A function it does not have: the dataset is there, only a statement of ours cannot run.
+    "42883": Cause.APPLICATION,
     "42501": Cause.AUTHZ,
     "57014": Cause.TIMEOUT,
     "53300": Cause.THROTTLE,
@@ -29,6 +31,7 @@ _MYSQL_NUMBERS = {
     1049: Cause.DATA,
     1054: Cause.DATA,
     1146: Cause.DATA,
+    1305: Cause.APPLICATION,
     1040: Cause.THROTTLE,
     1203: Cause.THROTTLE,
     1205: Cause.TIMEOUT,

@@ -26,6 +26,8 @@ def driver_error(words: str = "", *, state: str = "", number: int | None = None)
         (driver_error(state="42P01"), SchemaMismatch, Cause.DATA),
         (driver_error(state="42703"), SchemaMismatch, Cause.DATA),
         (driver_error(state="42501"), SourceError, Cause.AUTHZ),
+        (driver_error("function f(bigint) does not exist", state="42883"), SourceError, Cause.APPLICATION),
+        (driver_error("FUNCTION shop.f does not exist", number=1305), SourceError, Cause.APPLICATION),
         (driver_error(state="57014"), SourceUnavailable, Cause.TIMEOUT),
         (driver_error(state="57P01"), SourceUnavailable, Cause.TCP),
         (driver_error(state="08006"), SourceUnavailable, Cause.TCP),
