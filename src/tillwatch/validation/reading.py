@@ -11,6 +11,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from tillwatch.audit.pushdown import asking
 from tillwatch.audit.reading import (
     LEAVE_SECONDS,
     MAX_BATCHES_WAITING,
@@ -22,7 +23,7 @@ from tillwatch.audit.reading import (
     doubt,
 )
 from tillwatch.audit.turns import SHARED, Throttle, Turn
-from tillwatch.errors import Cause, SchemaMismatch, SourceError, TillwatchError
+from tillwatch.errors import SchemaMismatch, TillwatchError
 from tillwatch.model.audit import Row, Verdict
 from tillwatch.sources.base import Reading, Source, Tail
 
@@ -180,5 +181,5 @@ def _fault(place: Place, error: BaseException) -> SideFault:
 
 def is_inability(fault: SideFault) -> bool:
     """A statement of ours that the server would not run; the same rows can still be read."""
-    cause = fault.__cause__
-    return isinstance(cause, SchemaMismatch) or (type(cause) is SourceError and cause.cause is Cause.APPLICATION)
+    # When what is declared really is not there, reading says so too.
+    return isinstance(fault.__cause__, SchemaMismatch) or asking.is_inability(fault)

@@ -77,7 +77,7 @@ def ask(task: Task, compare: Callable[[Pair, Both[Asker]], T], more: Mapping[str
         try:
             return compare(pair, prepare(pair, task.declared, sessions))
         except SideFault as fault:
-            if _is_inability(fault):
+            if is_inability(fault):
                 raise Refused(f"a server refused to compute it: {fault}") from fault
             raise
         finally:
@@ -86,7 +86,7 @@ def ask(task: Task, compare: Callable[[Pair, Both[Asker]], T], more: Mapping[str
                 task.sides.account(side, rows=0, bytes_read=session.bytes_read, requests=session.requests)
 
 
-def _is_inability(fault: SideFault) -> bool:
+def is_inability(fault: SideFault) -> bool:
     """A statement of ours the server would not run; the same rows can still be read."""
     cause = fault.__cause__
     return type(cause) is SourceError and cause.cause is Cause.APPLICATION
