@@ -27,7 +27,7 @@ from tillwatch.errors import UsageError
 from tillwatch.metrics import Metrics
 from tillwatch.model.audit import AuditReport, Difference, SideReport, SignOff, Verdict
 from tillwatch.model.proof import Proof
-from tillwatch.runs.life import LEASE, Life
+from tillwatch.runs.life import Life, WriteDown
 from tillwatch.sources.base import Source
 from tillwatch.store import audits as records
 from tillwatch.store import differences, proofs, signoffs, suspects
@@ -108,14 +108,14 @@ class AuditRunner:
         process is told to stop in between.
         """
         declared = self._find(audit_id)
-        return self._finish(declared, self._begun(declared, trigger), progress, strategy)
+        return self._finish(declared, self._life.begun(_written(declared), trigger), progress, strategy)
 
     def start(self, audit_id: str, *, trigger: str = "page") -> int:
         """Begin a run in the background and return its number. Raises UsageError when too many are waiting."""
         declared = self._find(audit_id)
         return self._life.in_background(
             audit_id,
-            lambda: self._begun(declared, trigger),
+            lambda: self._life.begun(_written(declared), trigger),
             lambda run: self._finish(declared, run, ignore),
         )
 
@@ -126,7 +126,7 @@ class AuditRunner:
     def run_slot(self, audit_id: str, slot: datetime | None) -> AuditReport | None:
         """Run for a scheduled instant (None: again, after a crash); None when another process has that instant."""
         declared = self._find(audit_id)
-        run = self._begin(declared, "schedule", slot)
+        run = self._life.begin(_written(declared), "schedule", slot)
         return None if run is None else self._finish(declared, run, ignore)
 
     def export(self, run: int, format: str, *, language: str = "en") -> BinaryIO:
@@ -177,28 +177,6 @@ class AuditRunner:
         if audit_id not in self._declared:
             raise UsageError(f"unknown audit '{audit_id}'{did_you_mean(audit_id, self._declared)}")
         return self._declared[audit_id]
-
-    def _begun(self, declared: Declared, trigger: str) -> int:
-        """The number of a run that nobody else can have."""
-        run = self._begin(declared, trigger, None)
-        assert run is not None
-        return run
-
-    def _begin(self, declared: Declared, trigger: str, slot: datetime | None) -> int | None:
-        now = self._clock.now()
-
-        def job(connection: Connection) -> int | None:
-            return records.begin(
-                connection,
-                audit=declared.spec.id,
-                trigger=trigger,
-                slot=slot,
-                owner=self._life.owner,
-                now=now,
-                lease_until=now + LEASE,
-            )
-
-        return self._database.write(job)
 
     def _finish(
         self, declared: Declared, run: int, progress: Callable[[Progress], None], strategy: str = ""
@@ -319,6 +297,10 @@ class _Checkpoints:
 
         if self._database.write(job):
             self.base = proof
+
+
+def _written(declared: Declared) -> WriteDown:
+    return partial(records.begin, audit=declared.spec.id)
 
 
 def _defect(order: Order, error: Exception) -> AuditReport:

@@ -9,8 +9,8 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import timedelta
-from typing import TypeVar
+from datetime import datetime, timedelta
+from typing import Protocol, TypeVar
 
 from sqlalchemy import Connection
 
@@ -29,6 +29,22 @@ MAX_WAITING = 100
 #: Runs that somebody asked for carried out at the same time.
 MAX_WORKERS = 2
 T = TypeVar("T")
+
+
+class WriteDown(Protocol):
+    """Writes down that a run starts, in the table of its kind."""
+
+    def __call__(
+        self,
+        connection: Connection,
+        /,
+        *,
+        trigger: str,
+        slot: datetime | None,
+        owner: str,
+        now: datetime,
+        lease_until: datetime,
+    ) -> int | None: ...
 
 
 class Life:
@@ -57,6 +73,21 @@ class Life:
         self._queued: set[int] = set()
         self._lock = threading.Lock()
         self._pool = ThreadPoolExecutor(MAX_WORKERS, thread_name_prefix=kind)
+
+    def begin(self, write_down: WriteDown, trigger: str, slot: datetime | None) -> int | None:
+        """Write a run of ours down, alive from now; None when another process has that slot."""
+        now = self._clock.now()
+        return self._database.write(
+            lambda connection: write_down(
+                connection, trigger=trigger, slot=slot, owner=self.owner, now=now, lease_until=now + LEASE
+            )
+        )
+
+    def begun(self, write_down: WriteDown, trigger: str) -> int:
+        """The number of a run without a slot, which nobody else can have."""
+        run = self.begin(write_down, trigger, None)
+        assert run is not None
+        return run
 
     def in_background(self, name: str, begin: Callable[[], int], carry_out: Callable[[int], object]) -> int:
         """Begin a run, carry it out in the background, and return its number. Raises UsageError when too many wait."""

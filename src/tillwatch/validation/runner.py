@@ -4,6 +4,7 @@ import logging
 import threading
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from typing import Protocol
 
 from sqlalchemy import Connection
@@ -17,7 +18,7 @@ from tillwatch.config.validations import Validation
 from tillwatch.errors import UsageError
 from tillwatch.metrics import Metrics
 from tillwatch.model.validation import Finding, ValidationReport, ValidationVerdict
-from tillwatch.runs.life import LEASE, Life
+from tillwatch.runs.life import Life, WriteDown
 from tillwatch.sources.base import Source
 from tillwatch.store import validations as records
 from tillwatch.store.db import Database
@@ -88,14 +89,14 @@ class ValidationRunner:
         not be stored, and UnavailableError when the process is told to stop in between.
         """
         declared = self._find(validation)
-        return self._finish(declared, self._begun(declared, trigger))
+        return self._finish(declared, self._life.begun(_written(declared), trigger))
 
     def start(self, validation: str, *, trigger: str = "page") -> int:
         """Begin a run in the background and return its number. Raises UsageError when too many are waiting."""
         declared = self._find(validation)
         return self._life.in_background(
             validation,
-            lambda: self._begun(declared, trigger),
+            lambda: self._life.begun(_written(declared), trigger),
             lambda run: self._finish(declared, run),
         )
 
@@ -106,7 +107,7 @@ class ValidationRunner:
     def run_slot(self, validation: str, slot: datetime | None) -> ValidationReport | None:
         """Run for a scheduled instant (None: again, after a crash); None when another process has that instant."""
         declared = self._find(validation)
-        run = self._begin(declared, "schedule", slot)
+        run = self._life.begin(_written(declared), "schedule", slot)
         return None if run is None else self._finish(declared, run)
 
     def latest(self) -> dict[str, ValidationReport]:
@@ -160,28 +161,6 @@ class ValidationRunner:
         if validation not in self._declared:
             raise UsageError(f"unknown validation '{validation}'{did_you_mean(validation, self._declared)}")
         return self._declared[validation]
-
-    def _begun(self, declared: Declared, trigger: str) -> int:
-        """The number of a run that nobody else can have."""
-        run = self._begin(declared, trigger, None)
-        assert run is not None
-        return run
-
-    def _begin(self, declared: Declared, trigger: str, slot: datetime | None) -> int | None:
-        now, spec = self._clock.now(), declared.spec
-        return self._database.write(
-            lambda connection: records.begin(
-                connection,
-                validation=spec.id,
-                system=spec.system,
-                dataset=spec.dataset,
-                trigger=trigger,
-                slot=slot,
-                owner=self._life.owner,
-                now=now,
-                lease_until=now + LEASE,
-            )
-        )
 
     def _finish(self, declared: Declared, run: int) -> ValidationReport:
         with self._life.turn(declared.spec.id, run) as beat:
@@ -247,6 +226,11 @@ class ValidationRunner:
 
         if not self._database.write(job):
             raise self._life.given_up(report.run)
+
+
+def _written(declared: Declared) -> WriteDown:
+    spec = declared.spec
+    return partial(records.begin, validation=spec.id, system=spec.system, dataset=spec.dataset)
 
 
 def _defect(order: Order, error: Exception) -> ValidationReport:

@@ -52,6 +52,19 @@ def test_a_run_that_says_it_is_alive_is_not_given_up(life: Life, sqlite_database
         assert sqlite_database.write(lambda connection: life.records.give_up(connection, clock.now())) == [run]
 
 
+def test_a_run_that_was_begun_is_alive_for_one_lease_and_has_its_slot_alone(
+    life: Life, sqlite_database: Database, clock: ManualClock
+) -> None:
+    write_down, slot = partial(validations.begin, validation="stock", system="till", dataset="stock"), clock.now()
+    run = life.begin(write_down, "schedule", slot)
+    assert life.begin(write_down, "schedule", slot) is None
+    other = life.begun(write_down, "cli")
+    clock.advance(LEASE.total_seconds() - 1)
+    assert sqlite_database.write(lambda connection: life.records.give_up(connection, clock.now())) == []
+    clock.advance(1)
+    assert sqlite_database.write(lambda connection: life.records.give_up(connection, clock.now())) == [run, other]
+
+
 def test_a_run_that_waits_for_a_worker_is_alive_as_long_as_others_work(
     life: Life, sqlite_database: Database, clock: ManualClock
 ) -> None:
