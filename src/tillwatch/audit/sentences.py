@@ -8,6 +8,7 @@ import re
 from functools import cache
 
 from tillwatch.audit.phrases import PHRASES
+from tillwatch.model.audit import AuditReport
 from tillwatch.model.text import language_of
 
 _JOINT, _JOINT_ZH = "; ", "；"
@@ -20,6 +21,12 @@ _MAX_DEPTH = 6
 def reason(text: str, locale: str) -> str:
     """`text` as a reader of `locale` has it."""
     return chinese(text) if language_of(locale) == "zh" else text
+
+
+def how(report: AuditReport, locale: str) -> str:
+    """Why the audit was compared as it was, in the words the run itself found when it had them."""
+    told = report.evidence.get("strategy_reason_zh") if language_of(locale) == "zh" else None
+    return str(told) if told else reason(report.strategy_reason, locale)
 
 
 def chinese(text: str, depth: int = _MAX_DEPTH) -> str:

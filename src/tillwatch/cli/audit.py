@@ -14,7 +14,7 @@ from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from tillwatch.audit import export as exports
 from tillwatch.audit.reading import Progress
-from tillwatch.audit.sentences import reason
+from tillwatch.audit.sentences import how, reason
 from tillwatch.audit.tiers import Tier
 from tillwatch.audit.timetable import next_instant
 from tillwatch.audit.verdict import document, money
@@ -223,7 +223,7 @@ def _draw(console: Console, report: AuditReport, chain: ChainConfig, words: str)
         f"{report.left.system}.{report.left.dataset}: {report.left.rows} rows · "
         f"{report.right.system}.{report.right.dataset}: {report.right.rows} rows · "
         f"{money(report.value_at_risk)} {chain.chain.currency} at risk · {report.seconds:.1f} s, {report.strategy} · "
-        f"{local_time(chain, report.started_at)}\n{_strategy(report, words)}",
+        f"{local_time(chain, report.started_at)}\n{how(report, words)}",
         markup=False,
     )
     if not report.differences:
@@ -232,12 +232,6 @@ def _draw(console: Console, report: AuditReport, chain: ChainConfig, words: str)
     table(columns, [line for row in report.differences[:MAX_ROWS_DRAWN] for line in _lines(row)])(console)
     if (more := _found(report) - MAX_ROWS_DRAWN) > 0:
         say(f"{more} more; 'tillwatch audit export {report.run} --format xlsx -o FILE' has them")
-
-
-def _strategy(report: AuditReport, words: str) -> str:
-    """Why it was compared as it was."""
-    told = report.evidence.get("strategy_reason_zh") if words == "zh" else None
-    return str(told) if told else reason(report.strategy_reason, words)
 
 
 def _lines(row: Difference) -> Iterator[tuple[object, ...]]:

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 import tillwatch
-from tillwatch.audit.sentences import reason
+from tillwatch.audit.sentences import how, reason
 from tillwatch.errors import TillwatchError
 from tillwatch.web.assets import Asset
 from tillwatch.web.formats import Formats
@@ -58,6 +58,7 @@ def environment() -> Environment:
     )
     made.filters["markdown"] = markdown
     made.filters["reason"] = reason
+    made.filters["how"] = how
     made.filters["decimal"] = Decimal
     made.globals["levels"] = TABLES
     made.globals["level_of"] = of_report
